@@ -1,0 +1,1 @@
+//! Lambda: doorbell, hand-off and clock in; webhooks, outbound messages, timers out.

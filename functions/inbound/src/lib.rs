@@ -1,0 +1,1 @@
+//! Lambda: carrier payload in, carrier reply out.

@@ -1,0 +1,179 @@
+//! An entry in the making: events are pushed, and the header follows them.
+
+use crate::{
+    AccountSettings, ChangeId, ConversationSid, Entry, Event, Fresh, Header, MessageSid,
+    POST_SCOPE_ACCOUNT, PostWebhook, Reason, State, Tail, Write,
+};
+
+/// Who or what caused a change, as webhooks are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Sms,
+    WhatsApp,
+    Api,
+    /// A timer that fired.
+    Timer,
+}
+
+impl Source {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Sms => "SMS",
+            Source::WhatsApp => "WhatsApp",
+            Source::Api | Source::Timer => "API",
+        }
+    }
+}
+
+/// What every entry of one change has in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause<'a> {
+    pub fresh: &'a Fresh,
+    pub account: &'a AccountSettings,
+    pub source: Source,
+    pub quiet: bool,
+}
+
+pub(crate) struct Draft<'a> {
+    cause: Cause<'a>,
+    conversation: ConversationSid,
+    slot: u64,
+    /// The state as the conversation's lists show it, to tell whether the copy must follow.
+    state_before: Option<State>,
+    pub(crate) header: Header,
+    events: Vec<Event>,
+}
+
+impl<'a> Draft<'a> {
+    /// The first entry of a new log.
+    pub(crate) fn first(
+        cause: Cause<'a>,
+        conversation: ConversationSid,
+        header: Header,
+    ) -> Draft<'a> {
+        Draft {
+            cause,
+            conversation,
+            slot: 0,
+            state_before: None,
+            header,
+            events: Vec::new(),
+        }
+    }
+
+    /// The entry after `tail`.
+    pub(crate) fn after(cause: Cause<'a>, tail: &Tail) -> Draft<'a> {
+        let state_before = Some(tail.header.state);
+        let (conversation, slot, header) = (tail.conversation, tail.slot + 1, tail.header.clone());
+        Draft {
+            cause,
+            conversation,
+            slot,
+            state_before,
+            header,
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn slot(&self) -> u64 {
+        self.slot
+    }
+
+    pub(crate) fn change(&self) -> ChangeId {
+        self.cause.fresh.change
+    }
+
+    /// The SID that a message added here has.
+    pub(crate) fn message_sid(&self) -> MessageSid {
+        MessageSid::at(self.slot, self.change())
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        if matches!(event, Event::MessageAdded(_)) {
+            self.header.message_index += 1;
+            self.active_now();
+        }
+        self.events.push(event);
+    }
+
+    /// Something happened that timers count from.
+    pub(crate) fn active_now(&mut self) {
+        self.header.last_activity = self.header.last_activity.max(self.cause.fresh.now);
+    }
+
+    /// The state changes; the transition is legal, for [`State::to`] said so. A closed conversation holds nothing.
+    /// Returns the writes that free what it held.
+    pub(crate) fn set_state(&mut self, to: State, reason: Reason) -> Vec<Write> {
+        let from = std::mem::replace(&mut self.header.state, to);
+        self.active_now();
+        self.push(Event::ConversationStateUpdated { from, to, reason });
+        if to == State::Closed {
+            self.release_all()
+        } else {
+            Vec::new()
+        }
+    }
+
+    pub(crate) fn release_all(&mut self) -> Vec<Write> {
+        let holder = self.conversation;
+        self.header
+            .pairs
+            .drain(..)
+            .map(|held| Write::Release {
+                pair: held.pair,
+                holder,
+            })
+            .collect()
+    }
+
+    /// The write that lets the timer follow the header, where the next instant may have moved nearer.
+    pub(crate) fn timer(&self) -> Option<Write> {
+        let conversation = self.conversation;
+        match self.header.due() {
+            Some(due) => Some(Write::PutTimer { conversation, due }),
+            None if self.header.timers == Default::default() => None,
+            None => Some(Write::DeleteTimer { conversation }),
+        }
+    }
+
+    /// The copy of the state that lists show, if it changed.
+    pub(crate) fn state_copy(&self) -> Option<Write> {
+        let (conversation, state, at) =
+            (self.conversation, self.header.state, self.cause.fresh.now);
+        (self.state_before != Some(state)).then_some(Write::SetState {
+            conversation,
+            state,
+            at,
+        })
+    }
+
+    pub(crate) fn finish(mut self) -> Write {
+        self.header.event_number += self.events.len() as u64;
+        self.header.post = self.post_in_force();
+        Write::Append(Entry {
+            conversation: self.conversation,
+            slot: self.slot,
+            change: self.cause.fresh.change,
+            at: self.cause.fresh.now,
+            source: self.cause.source,
+            quiet: self.cause.quiet,
+            events: self.events,
+            header: self.header,
+        })
+    }
+
+    fn post_in_force(&self) -> Option<PostWebhook> {
+        let webhooks = &self.cause.account.webhooks;
+        webhooks.post_url.as_ref()?;
+        let (scope, generation) = (POST_SCOPE_ACCOUNT, webhooks.post_generation);
+        let same = self
+            .header
+            .post
+            .filter(|post| (post.scope, post.generation) == (scope, generation));
+        Some(same.unwrap_or(PostWebhook {
+            scope,
+            generation,
+            since: self.slot,
+        }))
+    }
+}

@@ -1,0 +1,34 @@
+//! A conversation past its closing time closes; whoever comes upon it first says so.
+
+use crate::draft::Draft;
+use crate::{Cause, Plan, Reason, State, Tail, Write};
+
+/// Closes the conversation (Reason `TIMER`) if its closing time has passed. The outcome is its tail afterwards.
+pub fn close_expired(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
+    tail.header.expired(cause.fresh.now).then(|| {
+        let writes = expiry(tail, cause);
+        let header = writes.iter().find_map(|write| match write {
+            Write::Append(entry) => Some(entry.header.clone()),
+            _ => None,
+        });
+        let header = header.unwrap_or_else(|| tail.header.clone());
+        Plan {
+            outcome: Tail {
+                conversation: tail.conversation,
+                slot: tail.slot + 1,
+                header,
+            },
+            writes,
+        }
+    })
+}
+
+/// The writes that close an expired conversation and free every pair of its header.
+pub(crate) fn expiry(tail: &Tail, cause: Cause) -> Vec<Write> {
+    let mut draft = Draft::after(cause, tail);
+    let mut writes = draft.set_state(State::Closed, Reason::Timer);
+    writes.extend(draft.state_copy());
+    writes.extend(draft.timer());
+    writes.push(draft.finish());
+    writes
+}

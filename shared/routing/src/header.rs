@@ -1,0 +1,74 @@
+//! The routing state of a conversation, as every entry of its log carries it.
+
+use jiff::Timestamp;
+
+use crate::{ConversationServiceSid, MessagingServiceSid, Pair, ParticipantSid, State, Timers};
+
+/// A pair that the conversation holds, and the participant that brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPair {
+    pub participant: ParticipantSid,
+    pub pair: Pair,
+}
+
+/// The scope of the account's own post-action webhook, as [`PostWebhook::scope`] names it.
+pub const POST_SCOPE_ACCOUNT: u8 = 0;
+
+/// The post-action webhook in force when an entry was committed: it decides who hears the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostWebhook {
+    /// Whose webhook it is: [`POST_SCOPE_ACCOUNT`].
+    pub scope: u8,
+    /// A generation begins when a URL appears or the scope changes, not when a URL is edited.
+    pub generation: u64,
+    /// The slot since which it has been in force here: where a missing cursor starts.
+    pub since: u64,
+}
+
+/// Everything that routing must know of a conversation. Stays small, for every entry pays for it:
+/// no identities, attributes, names, read positions or scoped webhooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub state: State,
+    pub service: ConversationServiceSid,
+    pub messaging_service: MessagingServiceSid,
+    /// Empty exactly when closed, or when no participant has an address.
+    pub pairs: Vec<HeldPair>,
+    /// All participants, those without an address too.
+    pub participants: u64,
+    /// The index of the next message.
+    pub message_index: u64,
+    /// The number of the next event.
+    pub event_number: u64,
+    /// Never goes back.
+    pub last_activity: Timestamp,
+    pub timers: Timers,
+    pub post: Option<PostWebhook>,
+    /// The conversation was deleted; no slot follows.
+    pub terminal: bool,
+}
+
+impl Header {
+    /// Whether a message of the pair is captured here, timers apart.
+    pub fn holds(&self, pair: &Pair) -> Option<ParticipantSid> {
+        if self.state == State::Closed {
+            return None;
+        }
+        self.pairs
+            .iter()
+            .find(|held| &held.pair == pair)
+            .map(|held| held.participant)
+    }
+
+    /// Whether the closing time has passed, though nobody has closed it yet.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.timers
+            .date_closed(self.state, self.last_activity)
+            .is_some_and(|closes| closes <= now)
+    }
+
+    /// The next instant at which a timer of the conversation fires.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.timers.due(self.state, self.last_activity)
+    }
+}

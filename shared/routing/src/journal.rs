@@ -1,0 +1,78 @@
+//! The journal: one durable record of every authenticated inbound message and what became of it.
+
+use crate::{ChangeId, ConversationSid, Inbound, MessageKey, MessageSid, Target, Why};
+
+/// Invariant: a captured message's text stands in its conversation's log, every other's in `inbound` here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The message; without body and media where a log holds them.
+    pub inbound: Inbound,
+    pub change: ChangeId,
+    pub outcome: JournalOutcome,
+    pub why: Why,
+}
+
+impl JournalEntry {
+    pub fn key(&self) -> &MessageKey {
+        &self.inbound.key
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalOutcome {
+    Captured {
+        conversation: ConversationSid,
+        slot: u64,
+    },
+    /// The message stands in slot 0.
+    Autocreated {
+        conversation: ConversationSid,
+    },
+    Forwarded {
+        target: Target,
+        state: ForwardState,
+    },
+    /// By a pre-action webhook; `conversation` is the one that it would have gone to.
+    Rejected {
+        conversation: Option<ConversationSid>,
+    },
+    Unroutable,
+}
+
+impl JournalOutcome {
+    /// The outcome in the words of the journal, logs, metrics and answers.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            JournalOutcome::Captured { .. } => "captured",
+            JournalOutcome::Autocreated { .. } => "autocreated",
+            JournalOutcome::Forwarded { .. } => "forwarded",
+            JournalOutcome::Rejected { .. } => "rejected",
+            JournalOutcome::Unroutable => "unroutable",
+        }
+    }
+
+    /// Where in a log the message stands.
+    pub fn place(&self) -> Option<(ConversationSid, u64)> {
+        match self {
+            JournalOutcome::Captured { conversation, slot } => Some((*conversation, *slot)),
+            JournalOutcome::Autocreated { conversation } => Some((*conversation, 0)),
+            _ => None,
+        }
+    }
+
+    pub fn message_sid(&self, change: ChangeId) -> Option<MessageSid> {
+        self.place().map(|(_, slot)| MessageSid::at(slot, change))
+    }
+}
+
+/// How far a fall-through has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardState {
+    /// Written before the call; what stays so was never heard of again.
+    Pending,
+    /// The application answered with this HTTP status.
+    Answered(u16),
+    /// Neither the URL nor its fallback gave a usable answer.
+    Failed,
+}

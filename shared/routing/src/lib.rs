@@ -1,0 +1,63 @@
+//! What happens to a message, and to a conversation: decisions from values to values.
+//!
+//! A decision takes facts (what the table holds), what was asked (an [`Inbound`] message or a change by REST)
+//! and everything that is not a fact ([`Fresh`]: the time, ids), and returns a [`Plan`]: the outcome, why, and every
+//! write with the condition under which alone it may happen.
+//! Whoever carries a plan out makes no choice of its own.
+//!
+//! Refused here: I/O, clocks, randomness, AWS, HTTP.
+//!
+//! The cast: [`route`](route()) decides for a message; [`change`] for what users ask by REST; [`Entry`] and
+//! [`Header`] are the log that both append to; [`Write`] and [`Conflict`] are the language of the table.
+
+mod address;
+pub mod change;
+mod conversation;
+mod draft;
+mod entry;
+mod event_name;
+mod expiry;
+mod facts;
+mod header;
+mod inbound;
+mod journal;
+mod message;
+mod metadata;
+mod pair;
+mod participant;
+mod plan;
+mod route;
+mod settings;
+mod sid;
+mod timers;
+mod veto;
+mod webhook;
+
+pub use address::{Address, AddressError, Channel};
+pub use conversation::{Reason, State, Transition};
+pub use draft::{Cause, Source};
+pub use entry::{Entry, Event, Snapshot};
+pub use event_name::EventName;
+pub use expiry::close_expired;
+pub use facts::{Facts, Fresh, Holder, Next, Tail};
+pub use header::{Header, HeldPair, POST_SCOPE_ACCOUNT, PostWebhook};
+pub use inbound::{CarrierName, Inbound, Media, MessageKey};
+pub use journal::{ForwardState, JournalEntry, JournalOutcome};
+pub use message::{Message, Revision};
+pub use metadata::Metadata;
+pub use pair::{GROUP_ADDRESSES_MAX, Group, Key, Pair, PairError};
+pub use participant::Participant;
+pub use plan::{Binding, Condition, Conflict, Found, ItemKey, Plan, Write};
+pub use route::{Decision, Outcome, Rule, Target, Why, route};
+pub use settings::{
+    AccountSettings, AddressConfiguration, AutoCreation, AutoCreationKind, InboundWebhook,
+    MessagingService, NumberSettings, Webhooks,
+};
+pub use sid::{
+    AccountSid, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationServiceSid,
+    ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid, ParticipantSid,
+    WebhookSid,
+};
+pub use timers::Timers;
+pub use veto::{Answer, Edits, OnTimeout, PreEvent, Proposal, Verdict, Veto};
+pub use webhook::{Call, Method, ScopedTarget, ScopedWebhook, UrlError, WebhookUrl};

@@ -1,0 +1,41 @@
+//! A message in a conversation.
+
+use jiff::Timestamp;
+
+use crate::{Media, ParticipantSid};
+
+/// What a message says. Where it stands (its SID) follows from the entry that holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub index: u64,
+    /// An address, an identity, `system`, or what a user or a pre-action webhook made of it.
+    pub author: String,
+    /// The participant that wrote it; `None` for `system` and unknown authors.
+    pub participant: Option<ParticipantSid>,
+    pub body: String,
+    pub media: Vec<Media>,
+    /// A JSON object as text.
+    pub attributes: String,
+}
+
+impl Message {
+    /// The bound of the specification on an inbound body, in characters.
+    pub const BODY_CHARACTERS_MAX: usize = 32 * 1024;
+    /// The bound on a body posted by REST, in characters.
+    pub const BODY_REST_CHARACTERS_MAX: usize = 1_600;
+    pub const AUTHOR_CHARACTERS_MAX: usize = 256;
+    pub const ATTRIBUTES_BYTES_MAX: usize = 4 * 1024;
+}
+
+/// The current version of an edited or deleted message. It stands beside the entry that added the message, for what
+/// an event said never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// The slot of the message.
+    pub slot: u64,
+    /// Counts from 1.
+    pub version: u64,
+    /// `None`: deleted.
+    pub message: Option<Message>,
+    pub date_updated: Timestamp,
+}

@@ -1,0 +1,255 @@
+//! Plans: what is to be written, and under which conditions. The language between decisions and the table.
+
+use jiff::Timestamp;
+
+use crate::{
+    ConversationServiceSid, ConversationSid, Entry, JournalEntry, MessageKey, Metadata, Pair,
+    Participant, ParticipantSid, Revision, ScopedWebhook, State, WebhookSid,
+};
+
+/// An outcome and the writes that bring it about, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan<O> {
+    pub outcome: O,
+    /// Each touches another item. Empty: nothing is to be done.
+    pub writes: Vec<Write>,
+}
+
+/// The claim of one pair by one participant of one conversation that is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub conversation: ConversationSid,
+    pub participant: ParticipantSid,
+    pub service: ConversationServiceSid,
+    pub since: Timestamp,
+}
+
+/// One write of one item, with its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Takes a slot.
+    Append(Entry),
+    Journal(JournalEntry),
+    /// Binds a pair that is free, or that `from` holds.
+    Claim {
+        pair: Pair,
+        binding: Binding,
+        from: Option<ConversationSid>,
+    },
+    Release {
+        pair: Pair,
+        holder: ConversationSid,
+    },
+    ClaimName {
+        service: ConversationServiceSid,
+        name: String,
+        conversation: ConversationSid,
+    },
+    ReleaseName {
+        service: ConversationServiceSid,
+        name: String,
+        holder: ConversationSid,
+    },
+    ClaimIdentity {
+        conversation: ConversationSid,
+        identity: String,
+        participant: ParticipantSid,
+    },
+    ReleaseIdentity {
+        conversation: ConversationSid,
+        identity: String,
+    },
+    /// Version 1 is a new record; any other replaces the version before it.
+    PutMetadata(Metadata),
+    /// The copy of the state that lists show; counts as a version.
+    SetState {
+        conversation: ConversationSid,
+        state: State,
+        at: Timestamp,
+    },
+    DeleteMetadata {
+        conversation: ConversationSid,
+        version: u64,
+    },
+    PutParticipant(Participant),
+    DeleteParticipant {
+        conversation: ConversationSid,
+        participant: ParticipantSid,
+        version: u64,
+    },
+    /// When the clock is to look at the conversation next.
+    PutTimer {
+        conversation: ConversationSid,
+        due: Timestamp,
+    },
+    DeleteTimer {
+        conversation: ConversationSid,
+    },
+    /// When a deleted conversation may begin to be purged.
+    PutPurge {
+        conversation: ConversationSid,
+        due: Timestamp,
+    },
+    PutWebhook(ScopedWebhook),
+    PutRevision {
+        conversation: ConversationSid,
+        revision: Revision,
+    },
+    /// Blanks the text of the message in a slot; the slot, its id and its header stay.
+    Blank {
+        conversation: ConversationSid,
+        slot: u64,
+    },
+}
+
+/// What must be true of an item for its write to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Absent,
+    /// There, and naming this conversation.
+    HeldBy(ConversationSid),
+    /// There, in this version.
+    Version(u64),
+    Exists,
+    /// The slot that goes with it decides.
+    None,
+}
+
+/// Which item a write touches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ItemKey {
+    Slot(ConversationSid, u64),
+    Journal(MessageKey),
+    Pair(Pair),
+    Name(ConversationServiceSid, String),
+    Identity(ConversationSid, String),
+    Metadata(ConversationSid),
+    Participant(ConversationSid, ParticipantSid),
+    Timer(ConversationSid),
+    Purge(ConversationSid),
+    Webhook(ConversationSid, WebhookSid),
+    Revision(ConversationSid, u64),
+}
+
+impl Write {
+    pub fn key(&self) -> ItemKey {
+        match self {
+            Write::Append(entry) => ItemKey::Slot(entry.conversation, entry.slot),
+            Write::Journal(entry) => ItemKey::Journal(entry.key().clone()),
+            Write::Claim { pair, .. } | Write::Release { pair, .. } => ItemKey::Pair(pair.clone()),
+            Write::ClaimName { service, name, .. } | Write::ReleaseName { service, name, .. } => {
+                ItemKey::Name(*service, name.clone())
+            }
+            Write::ClaimIdentity {
+                conversation,
+                identity,
+                ..
+            }
+            | Write::ReleaseIdentity {
+                conversation,
+                identity,
+            } => ItemKey::Identity(*conversation, identity.clone()),
+            Write::PutMetadata(Metadata { conversation, .. })
+            | Write::SetState { conversation, .. }
+            | Write::DeleteMetadata { conversation, .. } => ItemKey::Metadata(*conversation),
+            Write::PutParticipant(Participant {
+                conversation, sid, ..
+            })
+            | Write::DeleteParticipant {
+                conversation,
+                participant: sid,
+                ..
+            } => ItemKey::Participant(*conversation, *sid),
+            Write::PutTimer { conversation, .. } | Write::DeleteTimer { conversation } => {
+                ItemKey::Timer(*conversation)
+            }
+            Write::PutPurge { conversation, .. } => ItemKey::Purge(*conversation),
+            Write::PutWebhook(webhook) => ItemKey::Webhook(webhook.conversation, webhook.sid),
+            Write::PutRevision {
+                conversation,
+                revision,
+            } => ItemKey::Revision(*conversation, revision.slot),
+            Write::Blank { conversation, slot } => ItemKey::Slot(*conversation, *slot),
+        }
+    }
+
+    pub fn condition(&self) -> Condition {
+        match self {
+            Write::Append(_)
+            | Write::Journal(_)
+            | Write::ClaimName { .. }
+            | Write::ClaimIdentity { .. } => Condition::Absent,
+            Write::Claim { from: None, .. } => Condition::Absent,
+            Write::Claim {
+                from: Some(holder), ..
+            }
+            | Write::Release { holder, .. }
+            | Write::ReleaseName { holder, .. } => Condition::HeldBy(*holder),
+            Write::PutMetadata(Metadata { version, .. })
+            | Write::PutParticipant(Participant { version, .. })
+            | Write::PutWebhook(ScopedWebhook { version, .. })
+            | Write::PutRevision {
+                revision: Revision { version, .. },
+                ..
+            } => match version {
+                1 => Condition::Absent,
+                _ => Condition::Version(version - 1),
+            },
+            Write::DeleteMetadata { version, .. } | Write::DeleteParticipant { version, .. } => {
+                Condition::Version(*version)
+            }
+            Write::SetState { .. } | Write::Blank { .. } => Condition::Exists,
+            Write::ReleaseIdentity { .. }
+            | Write::PutTimer { .. }
+            | Write::DeleteTimer { .. }
+            | Write::PutPurge { .. } => Condition::None,
+        }
+    }
+}
+
+/// Another writer got there first: every condition that failed, and what stood there. Nothing of the plan happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Not empty.
+    pub found: Vec<(ItemKey, Found)>,
+}
+
+/// What stood where a condition failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    Entry(Box<Entry>),
+    Journal(Box<JournalEntry>),
+    Binding(Binding),
+    /// A unique name, and the conversation that has it.
+    Name(ConversationSid),
+    /// Some other version of a record.
+    Record,
+}
+
+impl Conflict {
+    /// The binding that a claim ran into.
+    pub fn binding(&self) -> Option<(&Pair, Binding)> {
+        self.found
+            .iter()
+            .find_map(|(key, found)| match (key, found) {
+                (ItemKey::Pair(pair), Found::Binding(binding)) => Some((pair, *binding)),
+                _ => None,
+            })
+    }
+
+    /// Whether an identity was claimed already.
+    pub fn identity_taken(&self) -> bool {
+        self.found
+            .iter()
+            .any(|(key, found)| matches!((key, found), (ItemKey::Identity(..), Found::Record)))
+    }
+
+    /// The conversation that has the unique name already.
+    pub fn name_taken(&self) -> Option<ConversationSid> {
+        self.found.iter().find_map(|(_, found)| match found {
+            Found::Name(conversation) => Some(*conversation),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! URLs that we call, and the webhooks of one conversation.
+
+use std::fmt;
+
+use crate::{ConversationSid, EventName, WebhookSid};
+
+/// An absolute `http` or `https` URL with a host, in visible ASCII, of at most [`WebhookUrl::CHARACTERS_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookUrl(String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    #[error("URL is longer than {} characters", WebhookUrl::CHARACTERS_MAX)]
+    TooLong,
+    #[error("URL is not an absolute http or https URL")]
+    Invalid,
+}
+
+impl WebhookUrl {
+    pub const CHARACTERS_MAX: usize = 512;
+
+    pub fn parse(text: &str) -> Result<WebhookUrl, UrlError> {
+        if text.len() > WebhookUrl::CHARACTERS_MAX {
+            return Err(UrlError::TooLong);
+        }
+        let rest = ["http://", "https://"].iter().find_map(|scheme| {
+            let head = text.get(..scheme.len())?;
+            head.eq_ignore_ascii_case(scheme)
+                .then(|| &text[scheme.len()..])
+        });
+        let host = rest
+            .and_then(|rest| rest.split(['/', '?', '#']).next())
+            .map(|authority| authority.rsplit('@').next().unwrap_or(authority));
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        match host {
+            Some(host) if visible && !host.is_empty() && !host.starts_with(':') => {
+                Ok(WebhookUrl(text.to_owned()))
+            }
+            _ => Err(UrlError::Invalid),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is sent and signed: a fragment is for the caller alone.
+    pub fn without_fragment(&self) -> &str {
+        self.0.split('#').next().unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    #[default]
+    Post,
+}
+
+impl Method {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+
+    /// Case-insensitive, as all enumerations of the API are.
+    pub fn parse(text: &str) -> Option<Method> {
+        [Method::Get, Method::Post]
+            .into_iter()
+            .find(|method| method.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// One URL and how to call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub url: WebhookUrl,
+    pub method: Method,
+}
+
+/// A webhook of one conversation; post-action only, always in addition to the account's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopedWebhook {
+    pub conversation: ConversationSid,
+    pub sid: WebhookSid,
+    pub version: u64,
+    pub target: ScopedTarget,
+    /// The first slot that it hears.
+    pub since: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopedTarget {
+    Webhook { call: Call, filters: Vec<EventName> },
+    Studio { flow_sid: String, retry_count: u8 },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_absolute_and_http() {
+        for good in [
+            "https://example.com",
+            "HTTP://u:p@127.0.0.1:8080/a?b=c#rc=2",
+            "http://[::1]:80/",
+        ] {
+            assert_eq!(WebhookUrl::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "example.com",
+            "/path",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "http://:80",
+            "http://a b",
+            "é",
+        ] {
+            assert_eq!(WebhookUrl::parse(bad), Err(UrlError::Invalid), "{bad}");
+        }
+        assert_eq!(
+            WebhookUrl::parse(&format!("https://{}", "a".repeat(512))),
+            Err(UrlError::TooLong)
+        );
+    }
+
+    #[test]
+    fn a_fragment_is_not_sent() {
+        assert_eq!(
+            WebhookUrl::parse("http://a/b#rc=2&rp=all")
+                .unwrap()
+                .without_fragment(),
+            "http://a/b"
+        );
+    }
+}
