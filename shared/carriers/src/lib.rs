@@ -1,1 +1,22 @@
-//! One folder a carrier: parse, verify, sign.
+//! One folder a carrier: what it sends us, made into one carrier-neutral [`routing::Inbound`]; what it expects back.
+//!
+//! A carrier's payload is read once, here, into types that cannot be wrong; nobody behind this crate looks at a
+//! parameter's grammar again.
+//!
+//! Refused here: whatever is not well-formed (a message with a doubtful address or recipient is refused aloud, for
+//! otherwise it would be routed to somebody else), clocks, randomness, I/O. Whether a signature must be there, and
+//! whose token it is made with, is the caller's to say.
+//!
+//! The cast: [`Form`] is the payload, [`signature`] tells who sent it, [`twilio`] reads it, and [`simulator`] is the
+//! local stack's own carrier, which speaks Twilio's parameters with fewer of them required.
+
+mod digest;
+mod form;
+pub mod signature;
+pub mod simulator;
+pub mod twilio;
+
+pub use form::{Form, FormError, PARAMETERS_MAX};
+
+#[cfg(test)]
+mod seeded;

@@ -187,7 +187,7 @@ impl<'a> Router<'a> {
                 attributes: message.attributes.clone(),
             }
         }) {
-            Err(veto) => return Decision::Ask(Box::new(veto)),
+            Err(veto) => return Decision::Ask(veto),
             Ok(Answer::Reject) => return self.rejected(Some(tail.conversation), why),
             Ok(Answer::Publish(edits)) => apply(&mut message, edits),
         }
@@ -266,7 +266,7 @@ impl<'a> Router<'a> {
                 body: (!self.inbound.body.is_empty()).then(|| self.inbound.body.clone()),
                 media: self.inbound.media.clone(),
             }) {
-                Err(veto) => return Decision::Ask(Box::new(veto)),
+                Err(veto) => return Decision::Ask(veto),
                 // The expired conversation, if there is one, is left to the sweep.
                 Ok(Answer::Reject) => {
                     return self.rejected(
@@ -490,7 +490,7 @@ impl<'a> Router<'a> {
         event: PreEvent,
         conversation: Option<ConversationSid>,
         proposal: impl FnOnce() -> Proposal,
-    ) -> Result<Answer, Veto> {
+    ) -> Result<Answer, Box<Veto>> {
         crate::veto::ask(
             &self.facts.account.webhooks,
             event,

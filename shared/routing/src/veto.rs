@@ -109,7 +109,7 @@ pub(crate) fn ask(
     conversation: Option<ConversationSid>,
     verdict: Option<&Verdict>,
     proposal: impl FnOnce() -> Proposal,
-) -> Result<Answer, Veto> {
+) -> Result<Answer, Box<Veto>> {
     let Some(url) = webhooks
         .pre_url
         .clone()
@@ -120,9 +120,8 @@ pub(crate) fn ask(
     let generation = webhooks.pre_generation;
     let given = verdict
         .filter(|v| (v.event, v.conversation, v.generation) == (event, conversation, generation));
-    given
-        .map(|verdict| verdict.answer.clone())
-        .ok_or_else(|| Veto {
+    given.map(|verdict| verdict.answer.clone()).ok_or_else(|| {
+        Box::new(Veto {
             event,
             conversation,
             generation,
@@ -133,4 +132,5 @@ pub(crate) fn ask(
             on_timeout: webhooks.on_timeout,
             proposal: proposal(),
         })
+    })
 }

@@ -1,1 +1,38 @@
-//! The use cases: receive, conversations, participants, messages, settings.
+//! The use cases: receive a message; change conversations, participants, messages and settings.
+//!
+//! A use case gathers facts, lets `routing` decide, asks a pre-action webhook where the decision wants one, commits, and
+//! decides again where another writer got there first. It decides nothing itself.
+//!
+//! The cast: [`App`] is what a use case needs to act; [`receive`](receive()) is a message's journey; the functions named
+//! after a change are one REST change each; [`Caller`] is the way to other people's servers.
+
+mod app;
+mod ask;
+pub mod attributes;
+mod caller;
+mod change;
+mod clock;
+mod config;
+mod conversations;
+mod forward;
+mod messages;
+mod parameters;
+mod participants;
+mod receive;
+mod settings;
+
+pub use app::{App, PublicUrl};
+pub use ask::InvalidEdit;
+pub use caller::Caller;
+pub use change::{Asked, ChangeError};
+pub use clock::Clock;
+pub use config::{Config, ConfigError, TwilioCredentials};
+pub use conversations::{create_conversation, delete_conversation, update_conversation};
+pub use forward::Reply;
+pub use messages::{NewPost, delete_message, edit_message, post_message};
+pub use participants::{add_participant, remove_participant, update_participant};
+pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};
+pub use settings::{
+    create_address_configuration, create_number, delete_address_configuration, delete_number,
+    update_account, update_address_configuration, update_number,
+};

@@ -1,1 +1,128 @@
-//! The one table: keys, items, facts, commit.
+//! The one table: keys, items, facts, commit. The only crate that knows DynamoDB.
+//!
+//! One table with two overloaded, sparse indexes that hold keys alone. It refuses to decide anything: it reads facts,
+//! carries plans out, and says what stood in the way.
+//!
+//! # Entities
+//!
+//! CH conversation, MB participant, IS conversation service, WH webhook, SM carrier message; `#16` is spread over 16
+//! partitions by a hash. Every item carries a version, `v`.
+//!
+//! | item | pk / sk | GSI1: lists, time, due work | GSI2: the other side |
+//! |---|---|---|---|
+//! | binding of a pair | `B#address` / `proxy` | – | `X#proxy#16` / address |
+//! | log entry | `C#CH` / `L#slot#E` | `T#day#16` / time, unless a journal entry names it | – |
+//! | current version of a message | `C#CH` / `L#slot#C` | – | – |
+//! | metadata | `C#CH` / `M` | `S#IS#16` / created, CH | – |
+//! | participant | `C#CH` / `P#MB` | – | `A#address` or `I#IS#identity` / CH, MB |
+//! | claim of an identity | `C#CH` / `I#identity` | – | – |
+//! | scoped webhook | `C#CH` / `KW#WH` | – | – |
+//! | timer; purge job | `C#CH` / `T`; `Z` | `D#16` / due | – |
+//! | unique name | `U#IS#name` / `U` | – | – |
+//! | journal entry | `J#SM` / carrier, account, number | `T#day#16` / time | `O#address` / time |
+//! | number | `N#address` / `N` | `LN` / created | – |
+//! | address configuration | `N#address` / `A` | `LA` / created | – |
+//! | account settings, 8 equal copies | `ACC#i` / `A` | – | – |
+//!
+//! # Access patterns
+//!
+//! Costs with items under 1 KB; a write unit in a transaction counts twice, an index entry once. A read of a bound
+//! message is: binding, number's partition, account, journal (together), then the tail.
+//!
+//! | pattern | sequential calls | read units | write units: table + index |
+//! |---|---|---|---|
+//! | capture | 3 | 5 | 4 + 2 |
+//! | … that makes the conversation active | 3 | 5 | 6 + 2, with timers 8 + 3 |
+//! | autocreation (a scoped webhook: 2 more) | 2 | 4 | 10 + 5 |
+//! | rejected by a pre-action webhook | 2 (bound: 3) | 4–5 | 1 + 2 |
+//! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
+//! | duplicate | 1 | 4 | – |
+//! | expired, then autocreation | 3 | 5 | 14 + 6, per further pair 2 + 1 |
+//! | participant added | 2 | 4–5 | 6 + 3 |
+//! | … refused | 3 | 5–6 | billed as if done |
+//! | participant removed | 2 | 3 | 6 + 3 |
+//! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
+//! | delete | 2 | 3 | as close, and 2 + 1 |
+//! | message by REST | 2 | 2–3 | 1 + 1 |
+//! | a page of conversations | 2 | 16 queries of the index, then one read a row | – |
+//! | a page of messages | 1 | by size | – |
+//! | conversations of an address | 3 | by size | – |
+
+mod attempt;
+mod commit;
+mod conversations;
+mod error;
+mod gather;
+mod item;
+mod journal;
+mod key;
+mod messages;
+mod page;
+mod participants;
+mod settings;
+pub mod table;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder};
+
+pub use attempt::{Deadline, pause};
+pub use commit::CommitError;
+pub use conversations::{ConversationFilter, View};
+pub use error::StoreError;
+pub use messages::{MessageView, Order};
+pub use page::{Page, PageRequest};
+pub use settings::SettingsError;
+
+/// The table, and the client that reaches it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+/// One attempt of one request. DynamoDB answers in milliseconds; what takes longer is sent again.
+const ATTEMPT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(1);
+
+impl Store {
+    pub fn new(client: Client, table: impl Into<String>) -> Store {
+        Store {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// A client with our time limits. The SDK's own retries are off: [`Store::commit`] must know each answer.
+    pub fn client(config: Builder) -> Client {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT)
+            .connect_timeout(CONNECT)
+            .build();
+        let config = config
+            .behavior_version(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        Client::from_conf(config.build())
+    }
+
+    /// The store of a deployed function: Region, credentials and endpoint come from its environment.
+    pub async fn from_environment(table: impl Into<String>) -> Store {
+        let shared = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        Store::new(Store::client(Builder::from(&shared)), table)
+    }
+
+    /// Makes the table if it is not there. Deployed, the template does.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        table::create(&self.client, &self.table).await
+    }
+
+    /// Opens the connection, so that the first message need not. Not required for correctness.
+    pub async fn warm(&self) {
+        let copy = key::account(0);
+        let _ = self.get(copy, Deadline::after(CONNECT)).await;
+    }
+}

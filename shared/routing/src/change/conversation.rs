@@ -79,7 +79,7 @@ pub fn create(
             },
         );
         match answer {
-            Err(veto) => return Ok(Err(Box::new(veto))),
+            Err(veto) => return Ok(Err(veto)),
             Ok(Answer::Reject) => {
                 return Ok(Ok(Plan {
                     outcome: None,

@@ -74,7 +74,7 @@ pub fn post(
             },
         );
         match answer {
-            Err(veto) => return Ok(PostDecision::Ask(Box::new(veto))),
+            Err(veto) => return Ok(PostDecision::Ask(veto)),
             Ok(Answer::Reject) => return Ok(PostDecision::Rejected),
             Ok(Answer::Publish(edits)) => apply(&mut message, edits),
         }

@@ -1,0 +1,28 @@
+//! Ids made from other ids, for what the carrier gave no SID of ours.
+
+use sha2::{Digest, Sha256};
+
+/// The first half of the SHA-256 of `parts`. Each part is preceded by its length, so that no two lists of parts are
+/// the same text.
+pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_join_to_the_same_text_differ() {
+        assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_ne!(digest(&["abc"]), digest(&["abc", ""]));
+    }
+}

@@ -1,0 +1,88 @@
+//! What every use case needs to act.
+
+use routing::{
+    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationSid,
+    Fresh, NumberSid, ParticipantSid, WebhookSid,
+};
+use store::Store;
+
+use crate::{Caller, Clock};
+
+/// The table, the way out, the clock, and whose account it is.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub store: Store,
+    pub caller: Caller,
+    pub clock: Clock,
+    pub account: AccountSid,
+    pub public_url: PublicUrl,
+}
+
+/// The address that carriers sign and that links point to: scheme, host and port, and perhaps a path; no `/` at the
+/// end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// `None` where it is not an absolute http or https URL without query and fragment.
+    pub fn parse(text: &str) -> Option<PublicUrl> {
+        let url = routing::WebhookUrl::parse(text).ok()?;
+        let plain = !url.as_str().contains(['?', '#', '@']);
+        plain.then(|| PublicUrl(text.trim_end_matches('/').to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl App {
+    /// The time and ids of one request.
+    pub(crate) fn fresh(&self) -> Fresh {
+        Fresh {
+            now: self.clock.now(),
+            change: ChangeId::from_bytes(random()),
+            conversation: ConversationSid::from_bytes(self.sortable()),
+            participant: ParticipantSid::from_bytes(self.sortable()),
+            webhook: WebhookSid::from_bytes(self.sortable()),
+        }
+    }
+
+    /// A SID for a message whose carrier gave it none.
+    pub fn carrier_message_sid(&self) -> CarrierMessageSid {
+        CarrierMessageSid::from_bytes(false, random())
+    }
+
+    /// `None` for an address that cannot receive.
+    pub(crate) fn number_sid(&self, address: &Address) -> Option<NumberSid> {
+        NumberSid::of(address, nonce())
+    }
+
+    /// `None` for an address that cannot receive.
+    pub(crate) fn address_configuration_sid(
+        &self,
+        address: &Address,
+    ) -> Option<AddressConfigurationSid> {
+        AddressConfigurationSid::of(address, nonce())
+    }
+
+    /// Six bytes of time and ten of randomness: what sorts by SID sorts by creation.
+    fn sortable(&self) -> [u8; 16] {
+        let mut bytes = random();
+        let ms = self.clock.now().as_millisecond().max(0).to_be_bytes();
+        bytes[..6].copy_from_slice(&ms[2..]);
+        bytes
+    }
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}
+
+fn nonce() -> [u8; 8] {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}

@@ -1,0 +1,139 @@
+//! The way to other people's servers: signed, bounded in time and size, redirects not followed.
+
+use std::fmt;
+use std::time::Duration;
+
+use carriers::signature;
+use routing::{Call, ChangeId, Method};
+
+/// An HTTP client, and the token that signs what it sends.
+#[derive(Clone)]
+pub struct Caller {
+    http: reqwest::Client,
+    token: String,
+}
+
+/// Never shows the token.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caller")
+    }
+}
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    #[error("answer is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("connection failed")]
+    Failed(#[source] reqwest::Error),
+    #[error("URL can't be called")]
+    Url,
+}
+
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+impl Caller {
+    /// `token` signs every request; it opens our API, so it is never logged.
+    pub fn new(token: impl Into<String>) -> Caller {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME_MAX)
+            .user_agent(concat!("Crosspoint/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Caller {
+            http: http.expect("the TLS library has its defaults"),
+            token: token.into(),
+        }
+    }
+
+    /// Calls a webhook once. The idempotency token is the same however often the same change calls.
+    pub(crate) async fn call(
+        &self,
+        call: &Call,
+        parameters: &[(String, String)],
+        change: ChangeId,
+        time: Duration,
+        bytes_max: usize,
+    ) -> Result<Answered, CallError> {
+        let url = call.url.without_fragment();
+        let encoded: String = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let request = match call.method {
+            Method::Post => {
+                let pairs = parameters
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()));
+                self.http
+                    .post(parse(url)?)
+                    .header(
+                        "X-Twilio-Signature",
+                        signature::sign(&self.token, url, pairs),
+                    )
+                    .header(
+                        "Content-Type",
+                        "application/x-www-form-urlencoded; charset=utf-8",
+                    )
+                    .body(encoded)
+            }
+            Method::Get => {
+                let separator = if url.contains('?') { '&' } else { '?' };
+                let url = format!("{url}{separator}{encoded}");
+                self.http
+                    .get(parse(&url)?)
+                    .header("X-Twilio-Signature", signature::sign_url(&self.token, &url))
+            }
+        };
+        let request = request
+            .header("I-Twilio-Idempotency-Token", change.to_string())
+            .header("Accept", "*/*");
+        match tokio::time::timeout(time, read(request, bytes_max)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::TimedOut(time)),
+        }
+    }
+}
+
+fn parse(url: &str) -> Result<reqwest::Url, CallError> {
+    reqwest::Url::parse(url).map_err(|_| CallError::Url)
+}
+
+async fn read(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answered, CallError> {
+    let mut response = request
+        .send()
+        .await
+        .map_err(|error| CallError::Failed(error.without_url()))?;
+    let status = response.status().as_u16();
+    let content_type = response
+        .headers()
+        .get("Content-Type")
+        .and_then(|value| value.to_str().ok());
+    let content_type = content_type.map(str::to_owned);
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| CallError::Failed(error.without_url()))?
+    {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(CallError::TooLong(bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answered {
+        status,
+        content_type,
+        body,
+    })
+}

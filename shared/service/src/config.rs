@@ -1,0 +1,178 @@
+//! Configuration from the environment: read once, at start; all problems in one message.
+
+use std::fmt;
+
+use routing::AccountSid;
+
+use crate::PublicUrl;
+
+/// What a function is told by its environment.
+#[derive(Clone)]
+pub struct Config {
+    /// `CROSSPOINT_ACCOUNT_SID`: ours; opens the API.
+    pub account: AccountSid,
+    /// `CROSSPOINT_AUTH_TOKEN`: ours; opens the API and signs what we send.
+    pub token: String,
+    /// `CROSSPOINT_PUBLIC_URL`: the address that carriers sign.
+    pub public_url: PublicUrl,
+    /// `CROSSPOINT_TABLE`: the table's name.
+    pub table: String,
+    /// `CROSSPOINT_TWILIO_ACCOUNT_SID` and `CROSSPOINT_TWILIO_AUTH_TOKEN`, both or none.
+    pub twilio: Option<TwilioCredentials>,
+}
+
+/// The account at Twilio whose messages we take.
+#[derive(Clone)]
+pub struct TwilioCredentials {
+    pub account: AccountSid,
+    pub token: String,
+}
+
+/// Never shows a token.
+impl fmt::Debug for TwilioCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TwilioCredentials({})", self.account)
+    }
+}
+
+/// Every problem, one a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("configuration is wrong:\n  {}", .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// `lookup` tells the value of a variable, if it is set.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let mut problems = Vec::new();
+        let mut required = |name: &str| {
+            let value = lookup(name).filter(|value| !value.is_empty());
+            if value.is_none() {
+                problems.push(format!("{name} is not set"));
+            }
+            value.unwrap_or_default()
+        };
+        let account_text = required("CROSSPOINT_ACCOUNT_SID");
+        let token = required("CROSSPOINT_AUTH_TOKEN");
+        let public_url_text = required("CROSSPOINT_PUBLIC_URL");
+        let table = required("CROSSPOINT_TABLE");
+        let twilio = (
+            lookup("CROSSPOINT_TWILIO_ACCOUNT_SID"),
+            lookup("CROSSPOINT_TWILIO_AUTH_TOKEN"),
+        );
+
+        let account = AccountSid::parse(&account_text);
+        if account.is_none() && !account_text.is_empty() {
+            problems.push("CROSSPOINT_ACCOUNT_SID is not AC and 32 hexadecimal digits".to_owned());
+        }
+        if !token.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            problems.push(
+                "CROSSPOINT_AUTH_TOKEN has characters other than letters and digits".to_owned(),
+            );
+        }
+        let public_url = PublicUrl::parse(&public_url_text);
+        if public_url.is_none() && !public_url_text.is_empty() {
+            problems
+                .push("CROSSPOINT_PUBLIC_URL is not an http or https URL without query".to_owned());
+        }
+        let twilio = match twilio {
+            (None, None) => None,
+            (Some(sid), Some(twilio_token)) => {
+                let account = AccountSid::parse(&sid);
+                if account.is_none() {
+                    problems.push(
+                        "CROSSPOINT_TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits"
+                            .to_owned(),
+                    );
+                }
+                if twilio_token.is_empty() {
+                    problems.push("CROSSPOINT_TWILIO_AUTH_TOKEN is empty".to_owned());
+                }
+                if !token.is_empty() && twilio_token == token {
+                    problems.push(
+                        "CROSSPOINT_TWILIO_AUTH_TOKEN is the same as CROSSPOINT_AUTH_TOKEN"
+                            .to_owned(),
+                    );
+                }
+                account.map(|account| TwilioCredentials {
+                    account,
+                    token: twilio_token,
+                })
+            }
+            _ => {
+                let text =
+                    "CROSSPOINT_TWILIO_ACCOUNT_SID and CROSSPOINT_TWILIO_AUTH_TOKEN go together";
+                problems.push(text.to_owned());
+                None
+            }
+        };
+        match (account, public_url) {
+            (Some(account), Some(public_url)) if problems.is_empty() => Ok(Config {
+                account,
+                token,
+                public_url,
+                table,
+                twilio,
+            }),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &[(&str, Option<&str>)]) -> Result<Config, ConfigError> {
+        let sid = format!("AC{}", "0".repeat(32));
+        Config::read(
+            |name| match changes.iter().find(|(changed, _)| *changed == name) {
+                Some((_, value)) => value.map(str::to_owned),
+                None => match name {
+                    "CROSSPOINT_ACCOUNT_SID" => Some(sid.clone()),
+                    "CROSSPOINT_AUTH_TOKEN" => Some("token1".to_owned()),
+                    "CROSSPOINT_PUBLIC_URL" => Some("https://example.com/".to_owned()),
+                    "CROSSPOINT_TABLE" => Some("crosspoint".to_owned()),
+                    _ => None,
+                },
+            },
+        )
+    }
+
+    #[test]
+    fn a_whole_environment_is_read() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.public_url.as_str(), "https://example.com");
+        assert!(config.twilio.is_none());
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let problems = |changes: &[(&str, Option<&str>)]| {
+            read(changes)
+                .err()
+                .map_or(0, |ConfigError(list)| list.len())
+        };
+        for (changes, count) in [
+            (&[("CROSSPOINT_TABLE", None)][..], 1),
+            (
+                &[
+                    ("CROSSPOINT_TABLE", None),
+                    ("CROSSPOINT_ACCOUNT_SID", Some("AC1")),
+                ],
+                2,
+            ),
+            (&[("CROSSPOINT_AUTH_TOKEN", Some("a b"))], 1),
+            (&[("CROSSPOINT_PUBLIC_URL", Some("example.com?x"))], 1),
+            (&[("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("x"))], 1),
+            (
+                &[
+                    ("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("token1")),
+                    ("CROSSPOINT_TWILIO_ACCOUNT_SID", Some("x")),
+                ],
+                2,
+            ),
+        ] {
+            assert_eq!(problems(changes), count, "{changes:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One message's journey: gather, decide, ask, commit, answer.
+
+use std::time::Duration;
+
+use routing::{
+    Channel, Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, JournalOutcome, Message,
+    Next, Outcome, Plan, Source, Verdict, route,
+};
+use store::{CommitError, Deadline, StoreError};
+
+use crate::App;
+use crate::ask::ask;
+use crate::forward::{Reply, forward, note};
+
+/// From receipt to answer, vetoes, fallback URLs and commits included: below the 15 s that carriers wait.
+pub const RECEIVE_TIME: Duration = Duration::from_secs(13);
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub entry: JournalEntry,
+    /// The message was known already; what became of it then holds.
+    pub duplicate: bool,
+    /// What the number's own webhook said. `None`: the carrier is told nothing but "accepted".
+    pub reply: Option<Reply>,
+}
+
+/// Why the carrier is to send the message again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Others were faster until the deadline. Nothing was written.
+    #[error("too many messages of one conversation at once")]
+    Contended,
+    /// Neither the incoming-message webhook nor its fallback gave a usable answer.
+    #[error("the incoming-message webhook failed")]
+    ForwardFailed,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Receives one message, as often as it comes.
+pub async fn receive(
+    app: &App,
+    inbound: Inbound,
+    deadline: Deadline,
+) -> Result<Received, ReceiveError> {
+    let outcome = decide(app, &inbound, deadline).await?;
+    let (entry, duplicate) = match outcome {
+        Outcome::New(entry) => (entry, false),
+        Outcome::Duplicate(entry) => (entry, true),
+    };
+    let (message, outcome, rule) = (
+        inbound.key.sid,
+        entry.outcome.as_str(),
+        entry.why.rule.as_str(),
+    );
+    let conversation = entry
+        .outcome
+        .place()
+        .map(|(conversation, _)| conversation.to_string());
+    let from = entry.inbound.from.masked();
+    let to = entry.inbound.to().masked();
+    match entry.outcome {
+        JournalOutcome::Unroutable => tracing::error!(
+            %message, outcome, duplicate, rule, from, to,
+            "message {message} is unroutable: nothing is set up for {to}; it stays in the journal"
+        ),
+        _ => tracing::info!(
+            %message, outcome, duplicate, rule, conversation, from, to,
+            "message {message} is {outcome}"
+        ),
+    }
+    let reply = match &entry.outcome {
+        JournalOutcome::Forwarded { target, .. } => {
+            let answer = forward(app, &entry.inbound, target, entry.change, deadline).await;
+            let state = match &answer {
+                Ok(reply) => ForwardState::Answered(reply.status),
+                Err(()) => ForwardState::Failed,
+            };
+            note(app, &entry.inbound, state).await;
+            Some(answer.map_err(|()| ReceiveError::ForwardFailed)?)
+        }
+        _ => None,
+    };
+    Ok(Received {
+        entry,
+        duplicate,
+        reply,
+    })
+}
+
+async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outcome, ReceiveError> {
+    let fresh = app.fresh();
+    let mut facts = app.store.gather(inbound, deadline).await?;
+    // How often this request came too late, and how often for a slot.
+    let (mut late, mut lost) = (0, 0);
+    loop {
+        let next = match route(inbound, &facts, &fresh) {
+            Decision::Ask(veto) => {
+                facts.verdict = Some(verdict(app, inbound, &veto, &fresh, deadline).await);
+                continue;
+            }
+            Decision::Gather => Next::Gather,
+            Decision::Do(plan) => {
+                let Plan { outcome, writes } = *plan;
+                match app.store.commit(&writes, deadline).await {
+                    Ok(()) => return Ok(outcome),
+                    Err(CommitError::Store(error)) => return Err(error.into()),
+                    Err(CommitError::Conflict(conflict)) => {
+                        lost += 1;
+                        facts.learn(conflict, inbound, lost)
+                    }
+                }
+            }
+        };
+        if facts.journal.is_some() {
+            continue;
+        }
+        late += 1;
+        store::pause(late, deadline).await;
+        if deadline.passed() {
+            return Err(ReceiveError::Contended);
+        }
+        match next {
+            Next::Decide => {}
+            Next::ReadTail => {
+                if let Some(holder) = &mut facts.holder {
+                    holder.tail = app.store.tail_get(holder.conversation, deadline).await?;
+                }
+            }
+            Next::Gather => {
+                let verdict = facts.verdict.take();
+                facts = Facts {
+                    verdict,
+                    ..app.store.gather(inbound, deadline).await?
+                };
+            }
+        }
+    }
+}
+
+/// What the pre-action webhook says. There is no caller to tell of a wrong edit: the message is published unchanged.
+async fn verdict(
+    app: &App,
+    inbound: &Inbound,
+    veto: &routing::Veto,
+    fresh: &Fresh,
+    deadline: Deadline,
+) -> Verdict {
+    let source = match inbound.channel() {
+        Channel::Sms => Source::Sms,
+        Channel::WhatsApp => Source::WhatsApp,
+    };
+    let asked = ask(
+        app,
+        veto,
+        source,
+        fresh.change,
+        Message::BODY_CHARACTERS_MAX,
+        deadline,
+    )
+    .await;
+    asked.unwrap_or_else(|invalid| {
+        let (message, error) = (inbound.key.sid, &invalid as &dyn std::error::Error);
+        tracing::warn!(%message, error, "message {message} is published unchanged");
+        Verdict::on(veto, routing::Answer::Publish(Default::default()))
+    })
+}

@@ -1,0 +1,187 @@
+//! One request, repeated where that can help and cannot harm.
+//!
+//! The SDK's own retries are off: what may be repeated, and what a failure means, is decided here.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::Instant;
+
+use crate::error::StoreError;
+
+/// When a request must be answered; nothing is begun after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    pub fn after(duration: Duration) -> Deadline {
+        Deadline(Instant::now() + duration)
+    }
+
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    pub fn passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// The deadline, moved nearer: what comes after it needs `reserve`.
+    pub fn less(self, reserve: Duration) -> Deadline {
+        Deadline(self.0.checked_sub(reserve).unwrap_or(self.0))
+    }
+}
+
+/// What a failed request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Surely not done: throttled, or in the way of another transaction. May be sent again.
+    NotDone,
+    /// Done or not done: only the same request may be sent again.
+    Unknown,
+    /// Will not be done.
+    Refused,
+}
+
+pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Failure {
+    let SdkError::ServiceError(service) = error else {
+        return match error {
+            SdkError::ConstructionFailure(_) => Failure::Refused,
+            _ => Failure::Unknown,
+        };
+    };
+    match service.err().code() {
+        Some(
+            "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "ThrottlingException"
+            | "ThrottlingError"
+            | "TransactionConflictException",
+        ) => Failure::NotDone,
+        // Its own earlier attempt is still at work.
+        Some("TransactionInProgressException") => Failure::Unknown,
+        _ if service.raw().status().is_server_error() => Failure::Unknown,
+        _ => Failure::Refused,
+    }
+}
+
+/// Doubles from 10 ms to 640 ms; each pause is a random part of it, so that rivals spread out.
+const PAUSE_MS_FIRST: u64 = 10;
+const PAUSE_DOUBLINGS_MAX: u32 = 6;
+
+/// Waits before attempt number `attempt` (from 1).
+pub async fn pause(attempt: u32, deadline: Deadline) {
+    let window = PAUSE_MS_FIRST << attempt.saturating_sub(1).min(PAUSE_DOUBLINGS_MAX);
+    let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+    let pause = Duration::from_millis(1 + random % window);
+    tokio::time::sleep(pause.min(deadline.remaining())).await;
+}
+
+/// Sends a read until it is answered or the deadline has passed.
+pub(crate) async fn read<T, E, F, Fut>(
+    operation: &'static str,
+    deadline: Deadline,
+    send: F,
+) -> Result<T, StoreError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let error = match tokio::time::timeout_at(deadline.0, send()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(elapsed) => {
+                return Err(StoreError::Unavailable {
+                    operation,
+                    source: Box::new(elapsed),
+                });
+            }
+        };
+        match classify(&error) {
+            Failure::Refused => {
+                return Err(StoreError::Refused {
+                    operation,
+                    source: Box::new(error),
+                });
+            }
+            Failure::NotDone | Failure::Unknown => pause(attempt, deadline).await,
+        }
+        if deadline.passed() {
+            return Err(StoreError::Unavailable {
+                operation,
+                source: Box::new(error),
+            });
+        }
+    }
+}
+
+/// How a write ended that DynamoDB did not do because of a condition, or did.
+pub(crate) enum Written<T, E> {
+    Done(T),
+    /// A condition failed, or something else that the caller tells apart.
+    Failed(E),
+}
+
+/// Sends a write until its result is known or the deadline has passed. `decided` picks the answers in which DynamoDB
+/// says that a condition did not hold; `again` those of them that say only "not now".
+pub(crate) async fn write<T, E, F, Fut>(
+    operation: &'static str,
+    deadline: Deadline,
+    send: F,
+    decided: impl Fn(&E) -> bool,
+    again: impl Fn(&E) -> bool,
+) -> Result<Written<T, E>, StoreError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let mut attempt = 0;
+    // Once a result was unknown, "throttled" says nothing about the attempt before it.
+    let mut unknown = false;
+    loop {
+        attempt += 1;
+        let error = match tokio::time::timeout_at(deadline.0, send()).await {
+            Ok(Ok(answer)) => return Ok(Written::Done(answer)),
+            Ok(Err(error)) => error,
+            Err(elapsed) => {
+                return Err(StoreError::Unknown {
+                    operation,
+                    source: Box::new(elapsed),
+                });
+            }
+        };
+        let error = match error {
+            SdkError::ServiceError(service) if decided(service.err()) && !again(service.err()) => {
+                return Ok(Written::Failed(service.into_err()));
+            }
+            other => other,
+        };
+        if !error.as_service_error().is_some_and(&again) {
+            match classify(&error) {
+                Failure::Refused => {
+                    return Err(StoreError::Refused {
+                        operation,
+                        source: Box::new(error),
+                    });
+                }
+                Failure::Unknown => unknown = true,
+                Failure::NotDone => {}
+            }
+        }
+        pause(attempt, deadline).await;
+        if deadline.passed() {
+            let source = Box::new(error);
+            return Err(match unknown {
+                true => StoreError::Unknown { operation, source },
+                false => StoreError::Unavailable { operation, source },
+            });
+        }
+    }
+}

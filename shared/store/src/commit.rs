@@ -1,0 +1,346 @@
+//! A plan becomes one `TransactWriteItems`, or one conditional put where it is a single item.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Delete, Put, ReturnConsumedCapacity,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+use routing::{Condition, Conflict, ConversationSid, Found, ItemKey, Write};
+
+use crate::attempt::{self, Deadline, Written};
+use crate::error::StoreError;
+use crate::item::{self, Item};
+use crate::{Store, key};
+
+/// Why a plan was not carried out, as far as is known.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Another writer got there first. Nothing was written.
+    Conflict(Conflict),
+    Store(StoreError),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> CommitError {
+        CommitError::Store(error)
+    }
+}
+
+/// DynamoDB's bound on the actions of a transaction. The largest plan is the close of a conversation with
+/// [`routing::Participant::PAIRS_MAX`] pairs.
+const ACTIONS_MAX: usize = 100;
+
+/// One action of a transaction, in its parts.
+struct Statement {
+    action: Action,
+    condition: Option<&'static str>,
+    values: HashMap<String, AttributeValue>,
+}
+
+enum Action {
+    Put(Item),
+    Delete(Item),
+    Update(Item, &'static str),
+}
+
+impl Store {
+    /// Carries out the writes, all or none. Repeats the same request where its result is unknown; success is only what
+    /// DynamoDB said, or what stands in a slot or the journal under the change's own id.
+    pub async fn commit(&self, writes: &[Write], deadline: Deadline) -> Result<(), CommitError> {
+        let mut statements = Vec::with_capacity(writes.len());
+        let journaled: Vec<_> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Journal(entry) => entry.outcome.place(),
+                _ => None,
+            })
+            .collect();
+        for write in writes {
+            statements.push(statement(write, &journaled)?);
+        }
+        match (writes, statements.as_slice()) {
+            ([], _) => Ok(()),
+            (
+                [write],
+                [
+                    Statement {
+                        action: Action::Put(item),
+                        condition,
+                        values,
+                    },
+                ],
+            ) => self.put(write, item, *condition, values, deadline).await,
+            _ if writes.len() > ACTIONS_MAX => Err(StoreError::Refused {
+                operation: "commit a plan",
+                source: format!("{} actions are more than {ACTIONS_MAX}", writes.len()).into(),
+            }
+            .into()),
+            _ => self.transact(writes, statements, deadline).await,
+        }
+    }
+
+    async fn put(
+        &self,
+        write: &Write,
+        item: &Item,
+        condition: Option<&'static str>,
+        values: &HashMap<String, AttributeValue>,
+        deadline: Deadline,
+    ) -> Result<(), CommitError> {
+        let send = || {
+            self.client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item.clone()))
+                .set_condition_expression(condition.map(str::to_owned))
+                .set_expression_attribute_values((!values.is_empty()).then(|| values.clone()))
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let decided = PutItemError::is_conditional_check_failed_exception;
+        match attempt::write("commit a plan of one item", deadline, send, decided, |_| {
+            false
+        })
+        .await?
+        {
+            Written::Done(_) => Ok(()),
+            Written::Failed(PutItemError::ConditionalCheckFailedException(failed)) => {
+                conflict(vec![(write, failed.item().cloned())])
+            }
+            Written::Failed(other) => Err(StoreError::Refused {
+                operation: "commit a plan of one item",
+                source: Box::new(other),
+            }
+            .into()),
+        }
+    }
+
+    async fn transact(
+        &self,
+        writes: &[Write],
+        statements: Vec<Statement>,
+        deadline: Deadline,
+    ) -> Result<(), CommitError> {
+        let mut items = Vec::with_capacity(statements.len());
+        for statement in statements {
+            items.push(self.transact_item(statement)?);
+        }
+        let token = client_token();
+        let send = || {
+            self.client
+                .transact_write_items()
+                .client_request_token(&token)
+                .set_transact_items(Some(items.clone()))
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let decided = TransactWriteItemsError::is_transaction_canceled_exception;
+        let again = |error: &TransactWriteItemsError| match error {
+            TransactWriteItemsError::TransactionCanceledException(canceled) => {
+                only_in_the_way(canceled.cancellation_reasons())
+            }
+            _ => false,
+        };
+        match attempt::write("commit a plan", deadline, send, decided, again).await? {
+            Written::Done(_) => Ok(()),
+            Written::Failed(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                let reasons = canceled.cancellation_reasons();
+                let failed: Vec<_> = writes
+                    .iter()
+                    .zip(reasons)
+                    .filter(|(_, reason)| reason.code() == Some(CONDITION_FAILED))
+                    .map(|(write, reason)| (write, reason.item().cloned()))
+                    .collect();
+                if failed.is_empty() {
+                    return Err(StoreError::Refused {
+                        operation: "commit a plan",
+                        source: Box::new(canceled),
+                    }
+                    .into());
+                }
+                conflict(failed)
+            }
+            Written::Failed(other) => Err(StoreError::Refused {
+                operation: "commit a plan",
+                source: Box::new(other),
+            }
+            .into()),
+        }
+    }
+
+    fn transact_item(&self, statement: Statement) -> Result<TransactWriteItem, StoreError> {
+        let Statement {
+            action,
+            condition,
+            values,
+        } = statement;
+        let condition = condition.map(str::to_owned);
+        let values = (!values.is_empty()).then_some(values);
+        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let built = match action {
+            Action::Put(item) => Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(item))
+                .set_condition_expression(condition)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|put| TransactWriteItem::builder().put(put)),
+            Action::Delete(key) => Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(key))
+                .set_condition_expression(condition)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|delete| TransactWriteItem::builder().delete(delete)),
+            Action::Update(key, expression) => Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(key))
+                .update_expression(expression)
+                .set_condition_expression(condition)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|update| TransactWriteItem::builder().update(update)),
+        };
+        built
+            .map(|item| item.build())
+            .map_err(|error| StoreError::Refused {
+                operation: "build a transaction",
+                source: Box::new(error),
+            })
+    }
+}
+
+const CONDITION_FAILED: &str = "ConditionalCheckFailed";
+
+/// Whether a transaction was cancelled for nothing but other traffic: nothing was written, and the same may be sent
+/// again.
+fn only_in_the_way(reasons: &[CancellationReason]) -> bool {
+    let mut codes = reasons
+        .iter()
+        .filter_map(|reason| reason.code())
+        .filter(|code| *code != "None")
+        .peekable();
+    codes.peek().is_some()
+        && codes.all(|code| {
+            matches!(
+                code,
+                "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+            )
+        })
+}
+
+/// DynamoDB remembers it for ten minutes: the same request sent again under it is done once.
+fn client_token() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    routing::ChangeId::from_bytes(bytes).to_string()
+}
+
+/// What stood in the way, unless it is our own work, whose answer was lost.
+fn conflict(failed: Vec<(&Write, Option<Item>)>) -> Result<(), CommitError> {
+    let mut found = Vec::with_capacity(failed.len());
+    for (write, item) in failed {
+        let key = write.key();
+        let there = match item {
+            None => Found::Nothing,
+            Some(item) => what_is_there(&key, item)?,
+        };
+        let own = match (write, &there) {
+            (Write::Append(mine), Found::Entry(theirs)) => mine.change == theirs.change,
+            (Write::Journal(mine), Found::Journal(theirs)) => mine.change == theirs.change,
+            _ => false,
+        };
+        if own {
+            return Ok(());
+        }
+        found.push((key, there));
+    }
+    Err(CommitError::Conflict(Conflict { found }))
+}
+
+fn what_is_there(key: &ItemKey, item: Item) -> Result<Found, StoreError> {
+    Ok(match key {
+        ItemKey::Slot(..) => Found::Entry(Box::new(item::entry::from_item(item)?)),
+        ItemKey::Journal(_) => Found::Journal(Box::new(item::journal::from_item(item)?)),
+        ItemKey::Pair(_) => Found::Binding(item::binding::from_item(item)?),
+        ItemKey::Name(..) => Found::Name(item::claim::holder(item)?),
+        _ => Found::Record,
+    })
+}
+
+/// `journaled`: the slots that a journal entry of the same plan names; the time index needs no other name for them.
+fn statement(write: &Write, journaled: &[(ConversationSid, u64)]) -> Result<Statement, StoreError> {
+    let mut values = HashMap::new();
+    let condition = match write.condition() {
+        Condition::Absent => Some("attribute_not_exists(pk)"),
+        Condition::Exists => Some("attribute_exists(pk)"),
+        Condition::HeldBy(conversation) => {
+            values.insert(":holder".to_owned(), item::bytes(conversation.as_bytes()));
+            Some("c = :holder")
+        }
+        Condition::Version(version) => {
+            values.insert(
+                ":version".to_owned(),
+                AttributeValue::N(version.to_string()),
+            );
+            Some("v = :version")
+        }
+        Condition::None => None,
+    };
+    let key = key::of(&write.key());
+    let action = match write {
+        Write::Append(entry) => {
+            let named = journaled.contains(&(entry.conversation, entry.slot));
+            Action::Put(item::entry::to_item(entry, !named)?)
+        }
+        Write::Journal(entry) => Action::Put(item::journal::to_item(entry)?),
+        Write::Claim { pair, binding, .. } => Action::Put(item::binding::to_item(pair, binding)?),
+        Write::ClaimName { conversation, .. } => Action::Put(item::claim::name(key, *conversation)),
+        Write::ClaimIdentity { participant, .. } => {
+            Action::Put(item::claim::identity(key, *participant))
+        }
+        Write::PutMetadata(metadata) => Action::Put(item::metadata::to_item(metadata)?),
+        Write::PutParticipant(participant) => Action::Put(item::participant::to_item(participant)?),
+        Write::PutTimer { conversation, due } | Write::PutPurge { conversation, due } => {
+            Action::Put(item::claim::due(key, *conversation, *due))
+        }
+        Write::PutWebhook(webhook) => Action::Put(item::webhook::to_item(webhook)?),
+        Write::PutRevision {
+            conversation,
+            revision,
+        } => Action::Put(item::revision::to_item(*conversation, revision)?),
+        Write::Release { .. }
+        | Write::ReleaseName { .. }
+        | Write::ReleaseIdentity { .. }
+        | Write::DeleteMetadata { .. }
+        | Write::DeleteParticipant { .. }
+        | Write::DeleteTimer { .. } => Action::Delete(item::key(key)),
+        Write::SetState { state, at, .. } => {
+            values.insert(
+                ":state".to_owned(),
+                AttributeValue::N(item::state_code(*state).to_string()),
+            );
+            values.insert(
+                ":at".to_owned(),
+                AttributeValue::N(at.as_millisecond().to_string()),
+            );
+            values.insert(":one".to_owned(), AttributeValue::N("1".to_owned()));
+            Action::Update(item::key(key), "SET st = :state, du = :at, v = v + :one")
+        }
+        Write::Blank { .. } => Action::Update(item::key(key), "REMOVE m.b, m.m, m.x"),
+    };
+    Ok(Statement {
+        action,
+        condition,
+        values,
+    })
+}

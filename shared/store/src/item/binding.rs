@@ -1,0 +1,42 @@
+//! The binding of a pair.
+
+use routing::{Binding, ConversationServiceSid, ConversationSid, Pair, ParticipantSid};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::item::{self, Id, Item, id};
+use crate::key::{self, Key};
+
+#[derive(Serialize, Deserialize)]
+struct BindingWire {
+    /// Conditions name it: `c = :holder`.
+    #[serde(rename = "c")]
+    conversation: Id,
+    #[serde(rename = "p")]
+    participant: Id,
+    #[serde(rename = "i")]
+    service: Id,
+    #[serde(rename = "t")]
+    since_ms: i64,
+}
+
+pub(crate) fn to_item(pair: &Pair, binding: &Binding) -> Result<Item, StoreError> {
+    let wire = BindingWire {
+        conversation: id(binding.conversation.as_bytes()),
+        participant: id(binding.participant.as_bytes()),
+        service: id(binding.service.as_bytes()),
+        since_ms: binding.since.as_millisecond(),
+    };
+    let item = item::versioned(item::item(key::pair(pair), &wire)?, 1);
+    Ok(item::addressed(item, key::by_proxy(pair)))
+}
+
+pub(crate) fn from_item(item: Item) -> Result<Binding, StoreError> {
+    let (key, wire): (Key, BindingWire) = item::parse(item)?;
+    Ok(Binding {
+        conversation: ConversationSid::from_bytes(wire.conversation.into_array()),
+        participant: ParticipantSid::from_bytes(wire.participant.into_array()),
+        service: ConversationServiceSid::from_bytes(wire.service.into_array()),
+        since: item::time(&key, wire.since_ms)?,
+    })
+}

@@ -1,0 +1,93 @@
+//! The header, in every log entry: binary SIDs, pairs as tuples, one-letter names.
+
+use routing::{
+    ConversationServiceSid, Header, HeldPair, MessagingServiceSid, ParticipantSid, PostWebhook,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::item::{self, Id, TimersWire, id, is_false};
+use crate::key::Key;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct HeaderWire {
+    #[serde(rename = "s")]
+    state: u8,
+    #[serde(rename = "i")]
+    service: Id,
+    #[serde(rename = "g")]
+    messaging_service: Id,
+    /// Participant, address, proxy address.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pairs: Vec<(Id, String, String)>,
+    #[serde(rename = "n")]
+    participants: u64,
+    #[serde(rename = "m")]
+    message_index: u64,
+    #[serde(rename = "e")]
+    event_number: u64,
+    #[serde(rename = "a")]
+    last_activity_ms: i64,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    timers: Option<TimersWire>,
+    /// Scope, generation, since.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    post: Option<(u8, u64, u64)>,
+    #[serde(rename = "z", default, skip_serializing_if = "is_false")]
+    terminal: bool,
+}
+
+impl HeaderWire {
+    pub(crate) fn from(header: &Header) -> HeaderWire {
+        let held = |held: &HeldPair| {
+            (
+                id(held.participant.as_bytes()),
+                held.pair.address().to_string(),
+                held.pair.proxy().to_string(),
+            )
+        };
+        HeaderWire {
+            state: item::state_code(header.state),
+            service: id(header.service.as_bytes()),
+            messaging_service: id(header.messaging_service.as_bytes()),
+            pairs: header.pairs.iter().map(held).collect(),
+            participants: header.participants,
+            message_index: header.message_index,
+            event_number: header.event_number,
+            last_activity_ms: header.last_activity.as_millisecond(),
+            timers: item::timers_wire(header.timers),
+            post: header
+                .post
+                .map(|post| (post.scope, post.generation, post.since)),
+            terminal: header.terminal,
+        }
+    }
+
+    pub(crate) fn header(self, key: &Key) -> Result<Header, StoreError> {
+        let mut pairs = Vec::with_capacity(self.pairs.len());
+        for (participant, address, proxy) in self.pairs {
+            let participant = ParticipantSid::from_bytes(participant.into_array());
+            pairs.push(HeldPair {
+                participant,
+                pair: item::pair(key, &address, &proxy)?,
+            });
+        }
+        Ok(Header {
+            state: item::state(key, self.state)?,
+            service: ConversationServiceSid::from_bytes(self.service.into_array()),
+            messaging_service: MessagingServiceSid::from_bytes(self.messaging_service.into_array()),
+            pairs,
+            participants: self.participants,
+            message_index: self.message_index,
+            event_number: self.event_number,
+            last_activity: item::time(key, self.last_activity_ms)?,
+            timers: item::timers(self.timers),
+            post: self.post.map(|(scope, generation, since)| PostWebhook {
+                scope,
+                generation,
+                since,
+            }),
+            terminal: self.terminal,
+        })
+    }
+}

@@ -1,0 +1,228 @@
+//! A journal entry.
+
+use routing::{
+    AccountSid, AddressConfigurationSid, CarrierMessageSid, CarrierName, ChangeId, ConversationSid,
+    ForwardState, Inbound, JournalEntry, JournalOutcome, MessageKey, MessagingServiceSid, Rule,
+    Target, Why,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::item::message::{MediaWire, media, media_wire};
+use crate::item::webhook::{CallWire, call, call_wire};
+use crate::item::{self, Id, Item, id};
+use crate::key::{self, Key};
+
+#[derive(Serialize, Deserialize)]
+struct JournalWire {
+    #[serde(rename = "c")]
+    change: Id,
+    #[serde(rename = "t")]
+    received_at_ms: i64,
+    #[serde(rename = "f")]
+    from: String,
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<String>,
+    #[serde(rename = "b", default, skip_serializing_if = "String::is_empty")]
+    body: String,
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    media: Vec<MediaWire>,
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    extra: Vec<(String, String)>,
+    #[serde(rename = "o")]
+    outcome: OutcomeWire,
+    #[serde(rename = "w")]
+    rule: RuleWire,
+    #[serde(rename = "wx", default, skip_serializing_if = "Option::is_none")]
+    expired: Option<Id>,
+    /// How far a fall-through has come: an HTTP status, or 0 for failed. Beside the outcome, for it is updated by
+    /// itself.
+    #[serde(rename = "fs", default, skip_serializing_if = "Option::is_none")]
+    forwarded: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OutcomeWire {
+    #[serde(rename = "c")]
+    Captured(Id, u64),
+    #[serde(rename = "a")]
+    Autocreated(Id),
+    #[serde(rename = "f")]
+    Forwarded(CallWire, Option<CallWire>),
+    #[serde(rename = "r")]
+    Rejected(Option<Id>),
+    #[serde(rename = "u")]
+    Unroutable,
+}
+
+#[derive(Serialize, Deserialize)]
+enum RuleWire {
+    #[serde(rename = "b")]
+    Bound(Id),
+    #[serde(rename = "a")]
+    AddressConfiguration(Id),
+    #[serde(rename = "m")]
+    MessagingService(Id),
+    #[serde(rename = "n")]
+    NumberWebhook,
+    #[serde(rename = "s")]
+    ServiceWebhook(Id),
+    #[serde(rename = "z")]
+    None,
+}
+
+/// The value of [`JournalWire::forwarded`] for a fall-through that failed.
+const FAILED: u16 = 0;
+
+/// The update of a fall-through's state, in the form of [`JournalWire::forwarded`].
+pub(crate) fn forward_code(state: ForwardState) -> Option<u16> {
+    match state {
+        ForwardState::Pending => None,
+        ForwardState::Answered(status) => Some(status),
+        ForwardState::Failed => Some(FAILED),
+    }
+}
+
+pub(crate) fn to_item(entry: &JournalEntry) -> Result<Item, StoreError> {
+    let inbound = &entry.inbound;
+    let conversation = |sid: &ConversationSid| id(sid.as_bytes());
+    let (outcome, forwarded) = match &entry.outcome {
+        JournalOutcome::Captured {
+            conversation: sid,
+            slot,
+        } => (OutcomeWire::Captured(conversation(sid), *slot), None),
+        JournalOutcome::Autocreated { conversation: sid } => {
+            (OutcomeWire::Autocreated(conversation(sid)), None)
+        }
+        JournalOutcome::Forwarded { target, state } => {
+            let outcome = OutcomeWire::Forwarded(
+                call_wire(&target.call),
+                target.fallback.as_ref().map(call_wire),
+            );
+            (outcome, forward_code(*state))
+        }
+        JournalOutcome::Rejected { conversation: sid } => {
+            (OutcomeWire::Rejected(sid.as_ref().map(conversation)), None)
+        }
+        JournalOutcome::Unroutable => (OutcomeWire::Unroutable, None),
+    };
+    let wire = JournalWire {
+        change: id(entry.change.as_bytes()),
+        received_at_ms: inbound.received_at.as_millisecond(),
+        from: inbound.from.to_string(),
+        others: inbound.others.iter().map(ToString::to_string).collect(),
+        body: inbound.body.clone(),
+        media: media_wire(&inbound.media),
+        extra: inbound.extra.clone(),
+        outcome,
+        rule: match entry.why.rule {
+            Rule::Bound(sid) => RuleWire::Bound(id(sid.as_bytes())),
+            Rule::AddressConfiguration(sid) => RuleWire::AddressConfiguration(id(sid.as_bytes())),
+            Rule::MessagingService(sid) => RuleWire::MessagingService(id(sid.as_bytes())),
+            Rule::NumberWebhook => RuleWire::NumberWebhook,
+            Rule::ServiceWebhook(sid) => RuleWire::ServiceWebhook(id(sid.as_bytes())),
+            Rule::None => RuleWire::None,
+        },
+        expired: entry.why.expired.as_ref().map(conversation),
+        forwarded,
+    };
+    let item = item::versioned(item::item(key::journal(&inbound.key), &wire)?, 1);
+    let item = item::listed(
+        item,
+        key::by_time(inbound.received_at, inbound.key.sid.to_string().as_bytes()),
+    );
+    Ok(item::addressed(
+        item,
+        key::by_outside_address(&inbound.from, inbound.received_at),
+    ))
+}
+
+pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
+    let (key, wire): (Key, JournalWire) = item::parse(item)?;
+    let conversation = |sid: Id| ConversationSid::from_bytes(sid.into_array());
+    let outcome = match wire.outcome {
+        OutcomeWire::Captured(sid, slot) => JournalOutcome::Captured {
+            conversation: conversation(sid),
+            slot,
+        },
+        OutcomeWire::Autocreated(sid) => JournalOutcome::Autocreated {
+            conversation: conversation(sid),
+        },
+        OutcomeWire::Forwarded(to, fallback) => {
+            let fallback = fallback.map(|wire| call(&key, wire)).transpose()?;
+            let state = match wire.forwarded {
+                None => ForwardState::Pending,
+                Some(FAILED) => ForwardState::Failed,
+                Some(status) => ForwardState::Answered(status),
+            };
+            JournalOutcome::Forwarded {
+                target: Target {
+                    call: call(&key, to)?,
+                    fallback,
+                },
+                state,
+            }
+        }
+        OutcomeWire::Rejected(sid) => JournalOutcome::Rejected {
+            conversation: sid.map(conversation),
+        },
+        OutcomeWire::Unroutable => JournalOutcome::Unroutable,
+    };
+    let rule = match wire.rule {
+        RuleWire::Bound(sid) => Rule::Bound(conversation(sid)),
+        RuleWire::AddressConfiguration(sid) => {
+            Rule::AddressConfiguration(AddressConfigurationSid::from_bytes(sid.into_array()))
+        }
+        RuleWire::MessagingService(sid) => {
+            Rule::MessagingService(MessagingServiceSid::from_bytes(sid.into_array()))
+        }
+        RuleWire::NumberWebhook => Rule::NumberWebhook,
+        RuleWire::ServiceWebhook(sid) => {
+            Rule::ServiceWebhook(MessagingServiceSid::from_bytes(sid.into_array()))
+        }
+        RuleWire::None => Rule::None,
+    };
+    let mut others = Vec::with_capacity(wire.others.len());
+    for text in &wire.others {
+        others.push(item::address(&key, text)?);
+    }
+    let inbound = Inbound {
+        key: message_key(&key)?,
+        from: item::address(&key, &wire.from)?,
+        others,
+        body: wire.body,
+        media: media(wire.media),
+        extra: wire.extra,
+        received_at: item::time(&key, wire.received_at_ms)?,
+    };
+    let change = ChangeId::from_bytes(wire.change.into_array());
+    Ok(JournalEntry {
+        inbound,
+        change,
+        outcome,
+        why: Why {
+            rule,
+            expired: wire.expired.map(conversation),
+        },
+    })
+}
+
+fn message_key(key: &Key) -> Result<MessageKey, StoreError> {
+    let sid = key.pk.strip_prefix("J#").and_then(CarrierMessageSid::parse);
+    let mut parts = key.sk.splitn(3, '#');
+    let carrier = parts.next().and_then(CarrierName::parse);
+    let account = parts.next().and_then(AccountSid::parse);
+    let to = parts
+        .next()
+        .map(|text| item::address(key, text))
+        .transpose()?;
+    match (sid, carrier, account, to) {
+        (Some(sid), Some(carrier), Some(account), Some(to)) => Ok(MessageKey {
+            carrier,
+            account,
+            sid,
+            to,
+        }),
+        _ => Err(item::corrupt(key, "the key is no journal key")),
+    }
+}

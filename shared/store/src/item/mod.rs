@@ -1,0 +1,162 @@
+//! The items: how each record looks in the table. Each file owns one wire form; the core types know none of them.
+//!
+//! Attribute names are short where an item is written with every message. `v` is the item's version, everywhere.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use routing::{Address, Pair, State, Timers};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_bytes::ByteArray;
+
+use crate::error::StoreError;
+use crate::key::{IndexKey, Key};
+use crate::table::{GSI1, GSI2, Index, PARTITION_KEY, SORT_KEY};
+
+pub(crate) mod account;
+pub(crate) mod address_configuration;
+pub(crate) mod binding;
+pub(crate) mod claim;
+pub(crate) mod entry;
+pub(crate) mod header;
+pub(crate) mod journal;
+pub(crate) mod message;
+pub(crate) mod metadata;
+pub(crate) mod number;
+pub(crate) mod participant;
+pub(crate) mod revision;
+pub(crate) mod webhook;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A SID or an id, as sixteen bytes.
+pub(crate) type Id = ByteArray<16>;
+
+pub(crate) fn bytes(id: &[u8; 16]) -> AttributeValue {
+    AttributeValue::B(Blob::new(id.to_vec()))
+}
+
+pub(crate) fn id(bytes: &[u8; 16]) -> Id {
+    ByteArray::new(*bytes)
+}
+
+pub(crate) fn key(key: Key) -> Item {
+    HashMap::from([
+        (PARTITION_KEY.to_owned(), AttributeValue::S(key.pk)),
+        (SORT_KEY.to_owned(), AttributeValue::S(key.sk)),
+    ])
+}
+
+/// An item from its wire form, without version or index entries.
+fn item(key: Key, wire: &impl Serialize) -> Result<Item, StoreError> {
+    let name = format!("{}/{}", key.pk, key.sk);
+    let attributes: Item = serde_dynamo::to_item(wire).map_err(|error| StoreError::Corrupt {
+        key: name,
+        reason: format!("it can't be written: {error}"),
+    })?;
+    Ok(self::key(key).into_iter().chain(attributes).collect())
+}
+
+fn versioned(mut item: Item, version: u64) -> Item {
+    item.insert("v".to_owned(), AttributeValue::N(version.to_string()));
+    item
+}
+
+fn indexed(mut item: Item, index: Index, key: IndexKey) -> Item {
+    item.insert(index.partition_key.to_owned(), AttributeValue::S(key.pk));
+    item.insert(index.sort_key.to_owned(), AttributeValue::S(key.sk));
+    item
+}
+
+fn listed(item: Item, key: IndexKey) -> Item {
+    indexed(item, GSI1, key)
+}
+
+fn addressed(item: Item, key: IndexKey) -> Item {
+    indexed(item, GSI2, key)
+}
+
+/// A wire form from an item, with the item's keys.
+fn parse<T: DeserializeOwned>(item: Item) -> Result<(Key, T), StoreError> {
+    let text = |name| match item.get(name) {
+        Some(AttributeValue::S(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let key = Key {
+        pk: text(PARTITION_KEY),
+        sk: text(SORT_KEY),
+    };
+    match serde_dynamo::from_item(item) {
+        Ok(wire) => Ok((key, wire)),
+        Err(error) => Err(corrupt(&key, error)),
+    }
+}
+
+pub(crate) fn corrupt(key: &Key, reason: impl ToString) -> StoreError {
+    StoreError::Corrupt {
+        key: format!("{}/{}", key.pk, key.sk),
+        reason: reason.to_string(),
+    }
+}
+
+fn address(key: &Key, text: &str) -> Result<Address, StoreError> {
+    Address::parse(text).map_err(|error| corrupt(key, error))
+}
+
+fn pair(key: &Key, address_text: &str, proxy_text: &str) -> Result<Pair, StoreError> {
+    Pair::new(address(key, address_text)?, address(key, proxy_text)?)
+        .map_err(|error| corrupt(key, error))
+}
+
+fn time(key: &Key, ms: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(ms).map_err(|error| corrupt(key, error))
+}
+
+pub(crate) fn state_code(state: State) -> u8 {
+    match state {
+        State::Initializing => 0,
+        State::Active => 1,
+        State::Inactive => 2,
+        State::Closed => 3,
+    }
+}
+
+fn state(key: &Key, code: u8) -> Result<State, StoreError> {
+    let found = State::ALL
+        .into_iter()
+        .find(|state| state_code(*state) == code);
+    found.ok_or_else(|| corrupt(key, format!("{code} is no state")))
+}
+
+/// Both timers, in seconds.
+type TimersWire = (Option<u64>, Option<u64>);
+
+fn timers_wire(timers: Timers) -> Option<TimersWire> {
+    (timers != Timers::default()).then_some((timers.inactive_s, timers.closed_s))
+}
+
+fn timers(wire: Option<TimersWire>) -> Timers {
+    let (inactive_s, closed_s) = wire.unwrap_or_default();
+    Timers {
+        inactive_s,
+        closed_s,
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Attributes are a JSON object as text, and almost always empty; then they are not stored.
+const NO_ATTRIBUTES: &str = "{}";
+
+fn attributes_wire(attributes: &str) -> Option<String> {
+    (attributes != NO_ATTRIBUTES).then(|| attributes.to_owned())
+}
+
+fn attributes(wire: Option<String>) -> String {
+    wire.unwrap_or_else(|| NO_ATTRIBUTES.to_owned())
+}

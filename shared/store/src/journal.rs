@@ -1,0 +1,49 @@
+//! The journal: read by its key, and noted on after a fall-through's answer.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use routing::{ForwardState, JournalEntry, MessageKey};
+
+use crate::attempt::{self, Deadline};
+use crate::error::StoreError;
+use crate::{Store, item, key};
+
+impl Store {
+    pub async fn journal_get(
+        &self,
+        message: &MessageKey,
+        deadline: Deadline,
+    ) -> Result<Option<JournalEntry>, StoreError> {
+        self.get(key::journal(message), deadline)
+            .await?
+            .map(item::journal::from_item)
+            .transpose()
+    }
+
+    /// Notes how a fall-through ended. Not required for correctness: what stays `pending` is counted and can be
+    /// replayed. A later attempt's word replaces an earlier one's.
+    pub async fn journal_note(
+        &self,
+        message: &MessageKey,
+        state: ForwardState,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let Some(code) = item::journal::forward_code(state) else {
+            return Ok(());
+        };
+        let key = item::key(key::journal(message));
+        let send = || {
+            self.client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(key.clone()))
+                .update_expression("SET fs = :state")
+                .condition_expression("attribute_exists(pk)")
+                .expression_attribute_values(":state", AttributeValue::N(code.to_string()))
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        attempt::read("note how a fall-through ended", deadline, send)
+            .await
+            .map(drop)
+    }
+}

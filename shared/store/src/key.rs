@@ -1,0 +1,269 @@
+//! Every key shape of the table, and nothing else. What each item is for stands in the crate's documentation.
+
+use jiff::Timestamp;
+use routing::{
+    Address, ConversationServiceSid, ConversationSid, ItemKey, MessageKey, MessageSid, Pair,
+};
+use sha2::{Digest, Sha256};
+
+/// A primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+/// An index entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexKey {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+/// Over how many partitions an index spreads what is written often, so that none takes more than a tenth of it.
+pub(crate) const SHARDS: u8 = 16;
+/// The equal copies of the account's settings: every message reads one, and no item can serve more than 3,000 reads
+/// a second.
+pub(crate) const ACCOUNT_COPIES: u8 = 8;
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
+    Key {
+        pk: pk.into(),
+        sk: sk.into(),
+    }
+}
+
+fn index(pk: impl Into<String>, sk: impl Into<String>) -> IndexKey {
+    IndexKey {
+        pk: pk.into(),
+        sk: sk.into(),
+    }
+}
+
+/// The partition of a conversation: its log, its metadata, its participants, its timers.
+pub(crate) fn conversation(sid: ConversationSid) -> String {
+    format!("C#{sid}")
+}
+
+/// Ten digits hold more entries than a conversation can have in a lifetime of one a second.
+pub(crate) fn slot(conversation_sid: ConversationSid, slot: u64) -> Key {
+    key(conversation(conversation_sid), format!("L#{slot:010}#E"))
+}
+
+/// The current version of the message in a slot. Sorts before its entry, so that the last item of a log is an entry
+/// even while a transaction becomes visible item by item.
+pub(crate) fn revision(conversation_sid: ConversationSid, slot: u64) -> Key {
+    key(conversation(conversation_sid), format!("L#{slot:010}#C"))
+}
+
+/// The bounds of a log from a slot on, revisions included.
+pub(crate) fn log_from(slot: u64) -> String {
+    format!("L#{slot:010}")
+}
+
+pub(crate) const LOG_FIRST: &str = "L#";
+pub(crate) const LOG_END: &str = "L#~";
+pub(crate) const PARTICIPANT_FIRST: &str = "P#";
+pub(crate) const PARTICIPANT_END: &str = "P#~";
+
+pub(crate) fn metadata(sid: ConversationSid) -> Key {
+    key(conversation(sid), "M")
+}
+
+pub(crate) fn participant(conversation_sid: ConversationSid, sid: routing::ParticipantSid) -> Key {
+    key(conversation(conversation_sid), format!("P#{sid}"))
+}
+
+pub(crate) fn identity(conversation_sid: ConversationSid, identity: &str) -> Key {
+    key(conversation(conversation_sid), format!("I#{identity}"))
+}
+
+pub(crate) fn pair(pair: &Pair) -> Key {
+    key(format!("B#{}", pair.address()), pair.proxy().to_string())
+}
+
+pub(crate) fn name(service: ConversationServiceSid, name: &str) -> Key {
+    key(format!("U#{service}#{name}"), "U")
+}
+
+pub(crate) fn journal(message: &MessageKey) -> Key {
+    key(
+        format!("J#{}", message.sid),
+        format!(
+            "{}#{}#{}",
+            message.carrier.as_str(),
+            message.account,
+            message.to
+        ),
+    )
+}
+
+/// The partition of a receiving address: the number, its address configuration, its place in a sender pool.
+pub(crate) fn number_partition(address: &Address) -> String {
+    format!("N#{address}")
+}
+
+pub(crate) const NUMBER: &str = "N";
+pub(crate) const ADDRESS_CONFIGURATION: &str = "A";
+
+pub(crate) fn number(address: &Address) -> Key {
+    key(number_partition(address), NUMBER)
+}
+
+pub(crate) fn address_configuration(address: &Address) -> Key {
+    key(number_partition(address), ADDRESS_CONFIGURATION)
+}
+
+pub(crate) fn account(copy: u8) -> Key {
+    key(format!("ACC#{copy}"), "A")
+}
+
+/// The item that a write of a plan touches.
+pub(crate) fn of(item: &ItemKey) -> Key {
+    match item {
+        ItemKey::Slot(sid, n) => slot(*sid, *n),
+        ItemKey::Journal(message) => journal(message),
+        ItemKey::Pair(held) => pair(held),
+        ItemKey::Name(service, text) => name(*service, text),
+        ItemKey::Identity(sid, text) => identity(*sid, text),
+        ItemKey::Metadata(sid) => metadata(*sid),
+        ItemKey::Participant(sid, who) => participant(*sid, *who),
+        ItemKey::Timer(sid) => key(conversation(*sid), "T"),
+        ItemKey::Purge(sid) => key(conversation(*sid), "Z"),
+        ItemKey::Webhook(sid, webhook) => key(conversation(*sid), format!("KW#{webhook}")),
+        ItemKey::Revision(sid, n) => revision(*sid, *n),
+    }
+}
+
+/// Where in an index's spread something stands.
+fn shard(bytes: &[u8]) -> u8 {
+    Sha256::digest(bytes)[0] % SHARDS
+}
+
+fn millisecond(at: Timestamp) -> String {
+    format!("{:013}", at.as_millisecond().max(0))
+}
+
+/// The time index: every change is named there once.
+pub(crate) fn by_time(at: Timestamp, of: &[u8]) -> IndexKey {
+    index(
+        format!("T#{}#{:02}", at.strftime("%Y-%m-%d"), shard(of)),
+        millisecond(at),
+    )
+}
+
+/// The other side's messages by time.
+pub(crate) fn by_outside_address(address: &Address, at: Timestamp) -> IndexKey {
+    index(format!("O#{address}"), millisecond(at))
+}
+
+/// What falls due, by when.
+pub(crate) fn due(conversation_sid: ConversationSid, at: Timestamp) -> IndexKey {
+    index(
+        format!("D#{:02}", shard(conversation_sid.as_bytes())),
+        millisecond(at),
+    )
+}
+
+/// One of the lists of a service's conversations, oldest first.
+pub(crate) fn conversation_list(service: ConversationServiceSid, shard: u8) -> String {
+    format!("S#{service}#{shard:02}")
+}
+
+pub(crate) fn listed_conversation(
+    service: ConversationServiceSid,
+    sid: ConversationSid,
+    created: Timestamp,
+) -> IndexKey {
+    index(
+        conversation_list(service, shard(sid.as_bytes())),
+        conversation_position(created, Some(sid)),
+    )
+}
+
+/// Where a conversation stands in a list: by creation, then by SID. Without a SID, just before the first of its time.
+pub(crate) fn conversation_position(created: Timestamp, sid: Option<ConversationSid>) -> String {
+    let sid = sid.map(|sid| sid.to_string()).unwrap_or_default();
+    format!("{}#{sid}", millisecond(created))
+}
+
+/// Bindings by our side of the pair.
+pub(crate) fn by_proxy(held: &Pair) -> IndexKey {
+    let address = held.address().to_string();
+    index(
+        format!("X#{}#{:02}", held.proxy(), shard(address.as_bytes())),
+        address,
+    )
+}
+
+/// Participants by their address, over all conversations.
+pub(crate) fn participants_of_address(address: &str) -> String {
+    format!("A#{address}")
+}
+
+/// Participants by their identity, over all conversations of a service.
+pub(crate) fn participants_of_identity(service: ConversationServiceSid, identity: &str) -> String {
+    format!("I#{service}#{identity}")
+}
+
+pub(crate) fn participation(
+    partition: String,
+    conversation: ConversationSid,
+    sid: routing::ParticipantSid,
+) -> IndexKey {
+    index(partition, format!("{conversation}#{sid}"))
+}
+
+/// The list of the numbers, and that of the address configurations: few, and written seldom.
+pub(crate) const NUMBER_LIST: &str = "LN";
+pub(crate) const ADDRESS_CONFIGURATION_LIST: &str = "LA";
+
+pub(crate) fn listed(list: &str, created: Timestamp, address: &Address) -> IndexKey {
+    index(list, format!("{}#{address}", millisecond(created)))
+}
+
+/// The slot in the sort key of an entry or a revision, and whether it is an entry.
+pub(crate) fn parse_log(sk: &str) -> Option<(u64, bool)> {
+    let (digits, kind) = sk.strip_prefix("L#")?.split_once('#')?;
+    Some((digits.parse().ok()?, kind == "E"))
+}
+
+/// The conversation that a partition belongs to.
+pub(crate) fn parse_conversation(pk: &str) -> Option<ConversationSid> {
+    ConversationSid::parse(pk.strip_prefix("C#")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_sorts_by_slot_and_ends_in_an_entry() {
+        let sid = ConversationSid::from_bytes([1; 16]);
+        let mut keys: Vec<String> = [9, 10, 11, 100]
+            .into_iter()
+            .flat_map(|n| [slot(sid, n).sk, revision(sid, n).sk])
+            .collect();
+        keys.sort();
+        let parsed: Vec<_> = keys.iter().map(|sk| parse_log(sk).unwrap()).collect();
+        let each = |n| [(n, false), (n, true)];
+        assert_eq!(parsed, [each(9), each(10), each(11), each(100)].concat());
+        assert!(
+            keys.iter()
+                .all(|sk| sk.as_str() > LOG_FIRST && sk.as_str() < LOG_END)
+        );
+    }
+
+    #[test]
+    fn times_sort_as_text() {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        assert!(millisecond(at(999)) < millisecond(at(1_000)));
+        assert!(millisecond(at(1_000)) < millisecond(at(1_700_000_000_000)));
+        assert_eq!(by_time(at(1_700_000_000_000), b"x").sk, "1700000000000");
+        assert!(
+            by_time(at(1_700_000_000_000), b"x")
+                .pk
+                .starts_with("T#2023-11-14#")
+        );
+    }
+}

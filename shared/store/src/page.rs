@@ -1,0 +1,222 @@
+//! Pages of lists. A token is the position of the last row, encoded; it is opaque to clients and checked when it comes
+//! back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::Store;
+use crate::attempt::{self, Deadline};
+use crate::error::StoreError;
+use crate::item::{self, Item};
+use crate::key::Key;
+use crate::table::{Index, PARTITION_KEY, SORT_KEY};
+
+/// What page a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Rows on a page, at least 1.
+    pub size: usize,
+    /// From the page before; `None`: the first page.
+    pub token: Option<String>,
+}
+
+/// One page. It may be short, and even empty, and still have a next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    /// `None`: this is the last.
+    pub next: Option<String>,
+}
+
+/// A position is a sort key; none of ours is longer.
+const TOKEN_BYTES_MAX: usize = 1_500;
+
+pub(crate) fn encode(position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(position)
+}
+
+impl PageRequest {
+    /// The position that the page starts after.
+    pub(crate) fn position(&self) -> Result<Option<String>, StoreError> {
+        let Some(token) = &self.token else {
+            return Ok(None);
+        };
+        let bytes = (token.len() <= TOKEN_BYTES_MAX)
+            .then(|| URL_SAFE_NO_PAD.decode(token).ok())
+            .flatten();
+        let text = bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .filter(|text| !text.is_empty());
+        text.map(Some).ok_or(StoreError::PageToken)
+    }
+}
+
+/// The keys of one row of an index: of the item, and the row's position.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexRow {
+    pub(crate) item: Key,
+    pub(crate) position: String,
+}
+
+/// DynamoDB's bound on a `BatchGetItem`.
+const BATCH_MAX: usize = 100;
+/// How often what a batch left unprocessed is asked for again.
+const BATCH_ROUNDS_MAX: u32 = 8;
+
+impl Store {
+    /// Up to `limit` rows of an index partition between two positions, both excluded.
+    pub(crate) async fn index_query(
+        &self,
+        index: Index,
+        partition: String,
+        (after, before): (Option<&str>, Option<&str>),
+        newest_first: bool,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<IndexRow>, StoreError> {
+        // Sort keys are text without control characters, so these bound them all.
+        let (low, high) = (after.unwrap_or("\u{1}"), before.unwrap_or("\u{10ffff}"));
+        let names = HashMap::from([
+            ("#p".to_owned(), index.partition_key.to_owned()),
+            ("#s".to_owned(), index.sort_key.to_owned()),
+        ]);
+        let values = HashMap::from([
+            (":p".to_owned(), AttributeValue::S(partition)),
+            (":low".to_owned(), AttributeValue::S(low.to_owned())),
+            (":high".to_owned(), AttributeValue::S(high.to_owned())),
+        ]);
+        // BETWEEN includes its bounds, so a page may bring the row that it starts after.
+        let query_limit = i32::try_from(limit.saturating_add(2)).unwrap_or(i32::MAX);
+        let send = || {
+            self.client
+                .query()
+                .table_name(&self.table)
+                .index_name(index.name)
+                .key_condition_expression("#p = :p AND #s BETWEEN :low AND :high")
+                .set_expression_attribute_names(Some(names.clone()))
+                .set_expression_attribute_values(Some(values.clone()))
+                .scan_index_forward(!newest_first)
+                .limit(query_limit)
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let found = attempt::read("read a list", deadline, send).await?;
+        let rows = found
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|item| {
+                let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+                let key = Key {
+                    pk: text(PARTITION_KEY)?,
+                    sk: text(SORT_KEY)?,
+                };
+                Some(IndexRow {
+                    item: key,
+                    position: text(index.sort_key)?,
+                })
+            });
+        let inside = rows.filter(|row| row.position != low && row.position != high);
+        Ok(inside.take(limit).collect())
+    }
+
+    /// Items by their keys, in the order of the keys, read strongly; those that are gone are left out.
+    pub(crate) async fn batch_get(
+        &self,
+        keys: Vec<Key>,
+        deadline: Deadline,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut found: HashMap<(String, String), Item> = HashMap::new();
+        for chunk in keys.chunks(BATCH_MAX) {
+            let mut wanted: Vec<Item> = chunk.iter().cloned().map(item::key).collect();
+            for round in 1.. {
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(wanted))
+                    .consistent_read(true)
+                    .build();
+                let request = request.map_err(|error| StoreError::Refused {
+                    operation: "read a batch",
+                    source: Box::new(error),
+                })?;
+                let send = || {
+                    self.client
+                        .batch_get_item()
+                        .request_items(&self.table, request.clone())
+                        .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                        .send()
+                };
+                let answer = attempt::read("read a batch", deadline, send).await?;
+                for item in answer
+                    .responses
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|(_, items)| items)
+                {
+                    let text = |name| {
+                        item.get(name)
+                            .and_then(|value| value.as_s().ok())
+                            .cloned()
+                            .unwrap_or_default()
+                    };
+                    found.insert((text(PARTITION_KEY), text(SORT_KEY)), item);
+                }
+                wanted = answer
+                    .unprocessed_keys
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|(_, left)| left.keys)
+                    .collect();
+                if wanted.is_empty() {
+                    break;
+                }
+                if round == BATCH_ROUNDS_MAX || deadline.passed() {
+                    let source = "the table answers only parts of a batch".into();
+                    return Err(StoreError::Unavailable {
+                        operation: "read a batch",
+                        source,
+                    });
+                }
+                attempt::pause(round, deadline).await;
+            }
+        }
+        Ok(keys
+            .into_iter()
+            .filter_map(|key| found.remove(&(key.pk, key.sk)))
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_back_as_its_position_and_nothing_else_does() {
+        let page = |token: &str| PageRequest {
+            size: 1,
+            token: Some(token.to_owned()),
+        };
+        assert_eq!(
+            page(&encode("0001#CHé")).position().unwrap(),
+            Some("0001#CHé".to_owned())
+        );
+        assert_eq!(
+            PageRequest {
+                size: 1,
+                token: None
+            }
+            .position()
+            .unwrap(),
+            None
+        );
+        for bad in ["", "!", "a b", "_____w", &"A".repeat(2_000)] {
+            assert!(
+                matches!(page(bad).position(), Err(StoreError::PageToken)),
+                "{bad:?}"
+            );
+        }
+    }
+}

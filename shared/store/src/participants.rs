@@ -1,0 +1,135 @@
+//! Participants as readers see them.
+
+use routing::{ConversationServiceSid, ConversationSid, Participant, ParticipantSid};
+
+use crate::attempt::Deadline;
+use crate::error::StoreError;
+use crate::page::{self, Page, PageRequest};
+use crate::table::GSI2;
+use crate::{Store, item, key};
+
+impl Store {
+    pub async fn participant_get(
+        &self,
+        conversation: ConversationSid,
+        sid: ParticipantSid,
+        deadline: Deadline,
+    ) -> Result<Option<Participant>, StoreError> {
+        self.get(key::participant(conversation, sid), deadline)
+            .await?
+            .map(item::participant::from_item)
+            .transpose()
+    }
+
+    /// The participant that has an identity in a conversation.
+    pub async fn identity_get(
+        &self,
+        conversation: ConversationSid,
+        identity: &str,
+        deadline: Deadline,
+    ) -> Result<Option<ParticipantSid>, StoreError> {
+        self.get(key::identity(conversation, identity), deadline)
+            .await?
+            .map(item::claim::participant)
+            .transpose()
+    }
+
+    /// In the order in which they were added, for SIDs begin with their time.
+    pub async fn participant_list(
+        &self,
+        conversation: ConversationSid,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Participant>, StoreError> {
+        let after = page.position()?;
+        let from = after.as_deref().unwrap_or(key::PARTICIPANT_FIRST);
+        if !from.starts_with(key::PARTICIPANT_FIRST) {
+            return Err(StoreError::PageToken);
+        }
+        let limit = i32::try_from(page.size + 2).unwrap_or(i32::MAX);
+        let items = self
+            .log_query(
+                conversation,
+                from,
+                key::PARTICIPANT_END,
+                false,
+                limit,
+                deadline,
+            )
+            .await?;
+        let mut rows = Vec::with_capacity(items.len());
+        for item in items {
+            rows.push(item::participant::from_item(item)?);
+        }
+        let position =
+            |participant: &Participant| key::participant(conversation, participant.sid).sk;
+        rows.retain(|participant| after.as_deref() != Some(&position(participant)));
+        let more = rows.len() > page.size;
+        rows.truncate(page.size);
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| page::encode(&position(last)));
+        Ok(Page { rows, next })
+    }
+
+    /// The participants with an address, over all conversations, sorted by conversation.
+    pub async fn participants_by_address(
+        &self,
+        address: &str,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Participant>, StoreError> {
+        self.participations(key::participants_of_address(address), page, deadline)
+            .await
+    }
+
+    /// The participants with an identity, over all conversations of a service, sorted by conversation.
+    pub async fn participants_by_identity(
+        &self,
+        service: ConversationServiceSid,
+        identity: &str,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Participant>, StoreError> {
+        self.participations(
+            key::participants_of_identity(service, identity),
+            page,
+            deadline,
+        )
+        .await
+    }
+
+    async fn participations(
+        &self,
+        partition: String,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Participant>, StoreError> {
+        let after = page.position()?;
+        let mut found = self
+            .index_query(
+                GSI2,
+                partition,
+                (after.as_deref(), None),
+                false,
+                page.size + 1,
+                deadline,
+            )
+            .await?;
+        let more = found.len() > page.size;
+        found.truncate(page.size);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|row| page::encode(&row.position));
+        let items = self
+            .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
+            .await?;
+        let mut rows = Vec::with_capacity(items.len());
+        for item in items {
+            rows.push(item::participant::from_item(item)?);
+        }
+        Ok(Page { rows, next })
+    }
+}
