@@ -1,1 +1,127 @@
-//! Lambda: carrier payload in, carrier reply out.
+//! Carrier payload in, carrier reply out: `POST /inbound/{carrier}`.
+//!
+//! A request is bounded, authenticated, parsed, and only then believed. Closed by default: without a carrier's
+//! credentials, what claims to be from it is refused. What is accepted gets TwiML; what the carrier should send again
+//! gets 5xx; what it need not gets 4xx and a JSON error.
+
+mod answer;
+mod authenticate;
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use carriers::{Form, simulator, twilio};
+use futures_util::FutureExt;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use service::{App, RECEIVE_TIME, TwilioCredentials, receive};
+use store::Deadline;
+
+use crate::answer::{Refusal, failed, refused, replied};
+
+/// What the function needs to answer.
+#[derive(Debug)]
+pub struct Inbound {
+    pub app: App,
+    /// `None`: everything that claims to be from Twilio is refused.
+    pub twilio: Option<TwilioCredentials>,
+    /// The local stack's own carrier, which signs nothing. Never in a deployed function.
+    pub simulator: bool,
+}
+
+/// Twilio's own bound on webhook bodies is far below.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers one request. A panic is answered 500, and the function lives on.
+pub async fn handle(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
+    match AssertUnwindSafe(answer(inbound, request))
+        .catch_unwind()
+        .await
+    {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::error!("the handler of an inbound message panicked");
+            failed(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal error; send the message again",
+            )
+        }
+    }
+}
+
+async fn answer(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
+    let deadline = Deadline::after(RECEIVE_TIME);
+    let message = match read(inbound, &request) {
+        Ok(message) => message,
+        Err(Refusal { status, message }) => {
+            let path = request.uri().path();
+            tracing::warn!(
+                status = status.as_u16(),
+                path,
+                "an inbound request was refused: {message}"
+            );
+            return refused(status, &message);
+        }
+    };
+    replied(receive(&inbound.app, message, deadline).await)
+}
+
+/// An authenticated, well-formed message.
+fn read(inbound: &Inbound, request: &Request<Bytes>) -> Result<routing::Inbound, Refusal> {
+    let carrier = request
+        .uri()
+        .path()
+        .strip_prefix("/inbound/")
+        .unwrap_or_default();
+    let known = match carrier {
+        "twilio" => true,
+        "simulator" => inbound.simulator,
+        _ => false,
+    };
+    if !known {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "there is no such carrier",
+        ));
+    }
+    if request.method() != Method::POST {
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "messages come with POST",
+        ));
+    }
+    if request.body().len() > BODY_BYTES_MAX {
+        let text = format!("body is longer than {BODY_BYTES_MAX} bytes");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let text = "content type is not application/x-www-form-urlencoded";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let form = Form::parse(request.body()).map_err(|error| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("body can't be read: {error}"),
+        )
+    })?;
+    let now = inbound.app.clock.now();
+    let parsed = match carrier {
+        "simulator" => simulator::parse(
+            &form,
+            inbound.app.account,
+            inbound.app.carrier_message_sid(),
+            now,
+        ),
+        _ => {
+            authenticate::twilio(inbound, request, &form)?;
+            twilio::parse(&form, now)
+        }
+    };
+    parsed.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+}

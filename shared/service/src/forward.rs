@@ -46,12 +46,7 @@ pub(crate) async fn forward(
         Ok(reply) => return Ok(reply),
         Err(failure) => failure,
     };
-    let message = inbound.key.sid;
-    let error = failure
-        .error
-        .as_ref()
-        .map(|error| error as &dyn std::error::Error);
-    tracing::warn!(%message, status = failure.status, error, "the incoming-message webhook of message {message} failed");
+    failure.log(inbound, "webhook");
     let Some(fallback) = &target.fallback else {
         return Err(());
     };
@@ -62,10 +57,8 @@ pub(crate) async fn forward(
     };
     parameters.push(("ErrorCode".to_owned(), code.to_owned()));
     parameters.push(("ErrorUrl".to_owned(), target.call.url.to_string()));
-    attempt(app, fallback, &parameters, change, deadline).await.map_err(|failure| {
-        let error = failure.error.as_ref().map(|error| error as &dyn std::error::Error);
-        tracing::warn!(%message, status = failure.status, error, "the fallback of message {message} failed too");
-    })
+    let answer = attempt(app, fallback, &parameters, change, deadline).await;
+    answer.map_err(|failure| failure.log(inbound, "fallback"))
 }
 
 /// Notes how it ended. Not required for correctness.
@@ -84,6 +77,17 @@ pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
 struct Failure {
     status: Option<u16>,
     error: Option<CallError>,
+}
+
+impl Failure {
+    fn log(&self, inbound: &Inbound, url: &'static str) {
+        let (message, status) = (inbound.key.sid, self.status);
+        let error = self
+            .error
+            .as_ref()
+            .map(|error| error as &dyn std::error::Error);
+        tracing::warn!(%message, status, error, "the {url} for message {message} gave no usable answer");
+    }
 }
 
 async fn attempt(

@@ -1,9 +1,7 @@
 //! Every key shape of the table, and nothing else. What each item is for stands in the crate's documentation.
 
 use jiff::Timestamp;
-use routing::{
-    Address, ConversationServiceSid, ConversationSid, ItemKey, MessageKey, MessageSid, Pair,
-};
+use routing::{Address, ConversationServiceSid, ConversationSid, ItemKey, MessageKey, Pair};
 use sha2::{Digest, Sha256};
 
 /// A primary key.

@@ -1,0 +1,45 @@
+//! The deployed function: everything is in the library.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use inbound::{Inbound, handle};
+use lambda_http::{Body, Error, Request, Response, service_fn, tracing};
+use service::{App, Caller, Clock, Config};
+use store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let config = Config::read(|name| std::env::var(name).ok())?;
+    let store = Store::from_environment(config.table).await;
+    store.warm().await;
+    let app = App {
+        store,
+        caller: Caller::new(config.token),
+        clock: Clock::default(),
+        account: config.account,
+        public_url: config.public_url,
+    };
+    let inbound = Arc::new(Inbound {
+        app,
+        twilio: config.twilio,
+        simulator: false,
+    });
+    gateway::run(service_fn(move |request: Request| {
+        let inbound = inbound.clone();
+        async move {
+            let response = handle(&inbound, request.map(bytes)).await;
+            Ok::<Response<Body>, Error>(response.map(|body| Body::Binary(body.into())))
+        }
+    }))
+    .await
+}
+
+fn bytes(body: Body) -> Bytes {
+    match body {
+        Body::Text(text) => text.into(),
+        Body::Binary(bytes) => bytes.into(),
+        _ => Bytes::new(),
+    }
+}

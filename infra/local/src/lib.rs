@@ -1,0 +1,8 @@
+//! Everything in one process: the functions' handlers, the embedded engine, and the simulator.
+//!
+//! What a deployed stack does with API Gateway and DynamoDB, this does on one port of loopback; the handlers are the
+//! same. Nothing here is part of a deployed function.
+
+pub mod engine;
+pub mod options;
+pub mod stack;

@@ -1,0 +1,153 @@
+//! `cargo run`: the whole system on this machine.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use local::engine::Engine;
+use local::options::{self, Command, HELP, Options, Storage};
+use local::stack;
+use service::{App, Caller, Clock, Config};
+use store::{Store, engine_config};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+const TABLE: &str = "crosspoint";
+const AUTH_TOKEN: &str = "localdevelopmenttoken";
+
+fn main() -> ExitCode {
+    let ran = match options::read(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => {
+            say(HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Run(options)) => run(options),
+        Err(error) => Err(format!("{error}; --help tells the options").into()),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+
+    let listener = stack::listen(options.port).await.map_err(|error| {
+        format!(
+            "port {} of 127.0.0.1 can't be listened on: {error}",
+            options.port
+        )
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let config = Config::read(|name| std::env::var(name).ok().or_else(|| default(name, &url)))?;
+
+    let (engine, endpoint, data) = match &options.storage {
+        Storage::OnDisk(dir) => (
+            Some(Engine::on_disk(dir)?),
+            String::new(),
+            format!("in {}", dir.display()),
+        ),
+        Storage::InMemory => (
+            Some(Engine::in_memory()?),
+            String::new(),
+            "in memory".to_owned(),
+        ),
+        Storage::Endpoint(endpoint) => (None, endpoint.clone(), format!("at {endpoint}")),
+    };
+    let engine = match engine {
+        Some(engine) => Some(engine.serve().await?),
+        None => None,
+    };
+    let endpoint = engine
+        .as_ref()
+        .map_or(endpoint, |engine| engine.endpoint_url());
+    let store = Store::new(Store::client(engine_config(endpoint)), &config.table);
+    store.create_table().await?;
+
+    let Config {
+        account,
+        token,
+        public_url,
+        twilio,
+        ..
+    } = config;
+    let app = App {
+        store,
+        caller: Caller::new(&*token),
+        clock: Clock::default(),
+        account,
+        public_url,
+    };
+    let served = stack::serve(listener, stack::router(app, token.clone(), twilio))?;
+    say(&welcome(&url, &data, &account.to_string(), &token));
+
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    served.stop().await;
+    if let Some(engine) = engine {
+        engine.stop().await;
+    }
+    say("Crosspoint has stopped.\n");
+    Ok(())
+}
+
+/// What the local stack does without being told.
+fn default(name: &str, url: &str) -> Option<String> {
+    match name {
+        "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
+        "CROSSPOINT_AUTH_TOKEN" => Some(AUTH_TOKEN.to_owned()),
+        "CROSSPOINT_PUBLIC_URL" => Some(url.to_owned()),
+        "CROSSPOINT_TABLE" => Some(TABLE.to_owned()),
+        _ => None,
+    }
+}
+
+fn welcome(url: &str, data: &str, account: &str, token: &str) -> String {
+    format!(
+        "\
+Crosspoint is ready at {url}, with its table {data}.
+
+  account SID  {account}
+  auth token   {token}
+
+Try it: a number, a conversation for whoever writes to it, a message, and what came of it.
+
+  curl -u {account}:{token} {url}/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json \\
+       -d PhoneNumber=%2B15550002222 -d Carrier=simulator
+  curl -u {account}:{token} {url}/v1/Configuration/Addresses \\
+       -d Type=sms -d Address=%2B15550002222 -d AutoCreation.Enabled=true
+  curl {url}/inbound/simulator -d From=%2B15550001111 -d To=%2B15550002222 -d Body=Hello
+  curl -u {account}:{token} {url}/v1/Conversations
+
+Ctrl-C ends it.
+"
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "what a person at the terminal is told")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+/// The whole chain of causes.
+#[expect(clippy::print_stderr, reason = "what a person at the terminal is told")]
+fn complain(error: &dyn Error) {
+    eprintln!("crosspoint: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

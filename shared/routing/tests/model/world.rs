@@ -1,0 +1,331 @@
+//! What processes share: the table, the clock, the settings, chance, and the history of what was promised to whom.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use jiff::Timestamp;
+use routing::{
+    AccountSettings, Answer, Conflict, Edits, Facts, Fresh, Inbound, JournalEntry, JournalOutcome,
+    MessageKey, Pair, Plan, Rule, Webhooks, Write,
+};
+
+use super::Procedure;
+use super::promises::{Broken, History};
+use super::rng::Rng;
+use super::table::{Kind, Sent, Table, kind};
+use crate::support;
+
+/// How often a request may be sent before it comes through. Locks last as long as a commit, and answers are lost
+/// seldom: a process that needs more never comes to an end.
+const SENDS_MAX: usize = 400;
+
+/// What can go wrong. Each is one in so many; `None`: never.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Faults {
+    pub(crate) answer_lost: Option<usize>,
+    /// A copy of the request stays in the network and arrives later.
+    pub(crate) delayed_copy: Option<usize>,
+    pub(crate) crash: Option<usize>,
+}
+
+pub(crate) struct World {
+    pub(crate) table: RefCell<Table>,
+    pub(crate) history: RefCell<History>,
+    pub(crate) rng: RefCell<Rng>,
+    pub(crate) faults: Faults,
+    pub(crate) procedure: Procedure,
+    pub(crate) messages: Vec<Inbound>,
+    pub(crate) keys: Vec<MessageKey>,
+    pub(crate) pairs: [Pair; 2],
+    /// The facts that nobody changes.
+    pub(crate) facts: Facts,
+    pub(crate) account: RefCell<AccountSettings>,
+    pub(crate) broken: RefCell<Option<Broken>>,
+    pub(crate) now: Cell<i64>,
+    /// Counts the steps of everybody.
+    pub(crate) steps: Cell<u64>,
+    /// The commit that the process which moved last waits for.
+    pub(crate) waits_for: Cell<Option<u64>>,
+    pub(crate) delayed: RefCell<Vec<Vec<Write>>>,
+    pub(crate) kinds: RefCell<BTreeSet<Kind>>,
+    /// Whether autocreation is switched on, and since which step.
+    switched: RefCell<Vec<(u64, bool)>>,
+    /// Of each pair: whether nothing holds it now, and the last step at which that ended.
+    free: [Cell<(bool, u64)>; 2],
+    fresh: Cell<u32>,
+    pub(crate) trace: Option<RefCell<Vec<String>>>,
+}
+
+/// How a run begins.
+pub(crate) struct Beginning {
+    pub(crate) table: Table,
+    pub(crate) history: History,
+    pub(crate) now: i64,
+    pub(crate) autocreation: bool,
+    pub(crate) own_webhook: bool,
+    pub(crate) pre_webhook: bool,
+    pub(crate) messages: Vec<Inbound>,
+}
+
+impl World {
+    pub(crate) fn new(
+        beginning: Beginning,
+        rng: Rng,
+        faults: Faults,
+        procedure: Procedure,
+        trace: bool,
+    ) -> World {
+        let sms = beginning
+            .own_webhook
+            .then(|| support::call("https://example.com/sms"));
+        let pre = beginning
+            .pre_webhook
+            .then(|| support::url("https://example.com/pre"));
+        let world = World {
+            keys: beginning.messages.iter().map(|m| m.key.clone()).collect(),
+            messages: beginning.messages,
+            table: RefCell::new(beginning.table),
+            history: RefCell::new(beginning.history),
+            rng: RefCell::new(rng),
+            faults,
+            procedure,
+            pairs: [support::pair(1), support::pair(2)],
+            facts: Facts {
+                number: Some(support::number(sms)),
+                ..Facts::default()
+            },
+            account: RefCell::new(AccountSettings {
+                webhooks: Webhooks::default().with_urls(pre, None),
+                timers: super::scenario::TIMERS,
+                ..AccountSettings::default()
+            }),
+            broken: RefCell::default(),
+            now: Cell::new(beginning.now),
+            steps: Cell::new(0),
+            waits_for: Cell::default(),
+            delayed: RefCell::default(),
+            kinds: RefCell::default(),
+            switched: RefCell::new(vec![(0, beginning.autocreation)]),
+            free: Default::default(),
+            fresh: Cell::new(super::scenario::BASE_CHANGES_MAX),
+            trace: trace.then(RefCell::default),
+        };
+        world.observe();
+        world
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        support::at(self.now.get())
+    }
+
+    /// Another change; `message` asked for it, or nobody (0).
+    pub(crate) fn fresh(&self, message: u32) -> Fresh {
+        self.fresh.set(self.fresh.get() + 1);
+        support::fresh(self.fresh.get(), message, self.now())
+    }
+
+    pub(crate) fn below(&self, n: usize) -> usize {
+        self.rng.borrow_mut().below(n)
+    }
+
+    pub(crate) fn pick<T: Clone>(&self, of: &[T]) -> T {
+        self.rng.borrow_mut().pick(of)
+    }
+
+    pub(crate) fn happens(&self, fault: Option<usize>) -> bool {
+        fault.is_some_and(|n| self.rng.borrow_mut().one_in(n))
+    }
+
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            trace
+                .borrow_mut()
+                .push(format!("{}: {}", self.steps.get(), line()));
+        }
+    }
+
+    pub(crate) fn breaks(&self, broken: Broken) {
+        self.broken.borrow_mut().get_or_insert(broken);
+    }
+
+    pub(crate) fn autocreation(&self) -> bool {
+        self.switched.borrow().last().is_some_and(|(_, on)| *on)
+    }
+
+    pub(crate) fn switch(&self) {
+        let on = !self.autocreation();
+        self.note(|| format!("autocreation := {on}"));
+        self.switched.borrow_mut().push((self.steps.get(), on));
+    }
+
+    /// The URL of the post-action webhook appears, or goes.
+    pub(crate) fn switch_post_url(&self) {
+        let mut account = self.account.borrow_mut();
+        let (pre, post) = (account.webhooks.pre_url.clone(), &account.webhooks.post_url);
+        let url = match post {
+            Some(_) => None,
+            None => Some(support::url("https://example.com/post")),
+        };
+        if url.is_none() {
+            self.history.borrow_mut().post_generation_ended = account.webhooks.post_generation;
+        }
+        self.note(|| format!("post-action URL := {url:?}"));
+        account.webhooks = account.webhooks.clone().with_urls(pre, url);
+    }
+
+    fn was_switched(&self, to: bool, began: u64) -> bool {
+        let switched = self.switched.borrow();
+        let first = switched.iter().rposition(|(step, _)| *step <= began);
+        switched[first.unwrap_or_default()..]
+            .iter()
+            .any(|(_, on)| *on == to)
+    }
+
+    /// Looks which pairs are free. To be called after every step.
+    pub(crate) fn observe(&self) {
+        let table = self.table.borrow();
+        for (pair, free) in self.pairs.iter().zip(&self.free) {
+            let expired = |conversation| {
+                let tail = table.tail(conversation);
+                tail.is_some_and(|tail| tail.header.expired(self.now()))
+            };
+            let now = table
+                .binding(pair)
+                .is_none_or(|binding| expired(binding.conversation));
+            let (was, ended) = free.get();
+            free.set((
+                now,
+                match was && !now {
+                    true => self.steps.get(),
+                    false => ended,
+                },
+            ));
+        }
+    }
+
+    /// A message was committed as `entry`, by a process that began at step `began`: the facts that it must have seen
+    /// were true at some time since.
+    pub(crate) fn committed(&self, entry: &JournalEntry, began: u64) {
+        let pair = self.pairs.iter().zip(&self.free);
+        let free = pair
+            .filter(|(pair, _)| *pair.address() == entry.inbound.from)
+            .any(|(_, free)| free.get().0 || free.get().1 > began);
+        let (unbound, on) = match entry.outcome {
+            JournalOutcome::Captured { .. } => (false, None),
+            JournalOutcome::Rejected { conversation } => (
+                conversation.is_none(),
+                conversation.is_none().then_some(true),
+            ),
+            JournalOutcome::Autocreated { .. } => (true, Some(true)),
+            JournalOutcome::Forwarded { .. } | JournalOutcome::Unroutable => (true, Some(false)),
+        };
+        if unbound && !free {
+            self.breaks(format!("a bound message became {:?}", entry.outcome));
+        }
+        if on.is_some_and(|on| !self.was_switched(on, began)) {
+            self.breaks(format!(
+                "at once: {:?} against the settings ({:?})",
+                entry.outcome,
+                matches!(entry.why.rule, Rule::AddressConfiguration(_))
+            ));
+        }
+    }
+
+    /// A message is handed to its number's own webhook.
+    pub(crate) fn forward(&self, key: &MessageKey) {
+        let table = self.table.borrow();
+        let journaled = table
+            .journal(key)
+            .is_some_and(|journal| matches!(journal.outcome, JournalOutcome::Forwarded { .. }));
+        if !journaled {
+            self.breaks(format!("{key:?} is forwarded before it is journaled"));
+        }
+    }
+
+    pub(crate) fn veto_answer(&self) -> Answer {
+        match self.below(4) {
+            0 => Answer::Reject,
+            1 => Answer::Publish(Edits {
+                body: Some("edited".to_owned()),
+                friendly_name: Some("edited".to_owned()),
+                ..Edits::default()
+            }),
+            _ => Answer::Publish(Edits::default()),
+        }
+    }
+
+    /// Carries a plan out: sends it until it is known what became of it.
+    pub(crate) async fn commit<O>(&self, plan: &Plan<O>) -> Result<(), Conflict> {
+        if plan.writes.is_empty() {
+            return Ok(());
+        }
+        self.touches_each_item_once(&plan.writes);
+        for _ in 0..SENDS_MAX {
+            step().await;
+            if self.happens(self.faults.delayed_copy) {
+                self.note(|| "a copy of the next request stays in the network".to_owned());
+                self.delayed.borrow_mut().push(plan.writes.clone());
+            }
+            let sent = self.table.borrow_mut().send(&plan.writes);
+            match sent {
+                Sent::Locked => self.note(|| "locked".to_owned()),
+                Sent::Failed(conflict) => {
+                    self.note(|| format!("failed: {:?}", summary(&conflict)));
+                    if !self.answer_lost() {
+                        return Err(conflict);
+                    }
+                }
+                Sent::Begun(id) => {
+                    self.note(|| {
+                        let kinds: Vec<_> =
+                            plan.writes.iter().map(|w| (kind(w).0, w.key())).collect();
+                        format!("commit {id}: {kinds:?}")
+                    });
+                    while self.table.borrow().is_under_way(id) {
+                        self.waits_for.set(Some(id));
+                        step().await;
+                    }
+                    if !self.answer_lost() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.breaks("bounded: a request never comes through".to_owned());
+        Ok(())
+    }
+
+    fn answer_lost(&self) -> bool {
+        let lost = self.happens(self.faults.answer_lost);
+        if lost {
+            self.note(|| "the answer is lost: the same again".to_owned());
+        }
+        lost
+    }
+
+    fn touches_each_item_once(&self, writes: &[Write]) {
+        for (index, write) in writes.iter().enumerate() {
+            self.kinds.borrow_mut().insert(kind(write));
+            let key = write.key();
+            if writes[..index].iter().any(|other| other.key() == key) {
+                self.breaks(format!("two writes of one plan touch {key:?}"));
+            }
+        }
+    }
+}
+
+fn summary(conflict: &Conflict) -> Vec<&routing::ItemKey> {
+    conflict.found.iter().map(|(key, _)| key).collect()
+}
+
+/// Lets the others go on; what follows, up to the next `step`, is one atomic step.
+pub(crate) async fn step() {
+    let mut went_on = false;
+    poll_fn(|_| match std::mem::replace(&mut went_on, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}

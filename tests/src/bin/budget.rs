@@ -1,0 +1,2 @@
+//! The bill.
+fn main() {}

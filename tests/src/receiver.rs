@@ -1,0 +1,149 @@
+//! Somebody else's server: a real HTTP server on a free port of loopback, which remembers what it was told and answers
+//! as a test wants.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use local::stack::{self, Served};
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: String,
+    /// With its query.
+    pub url: String,
+    pub headers: http::HeaderMap,
+    /// Of the query for GET, of the body otherwise.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl Received {
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+/// What the server answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: String,
+    pub delay: Duration,
+}
+
+impl Reply {
+    pub fn new(status: u16, body: impl Into<String>) -> Reply {
+        Reply {
+            status,
+            content_type: "text/xml",
+            body: body.into(),
+            delay: Duration::ZERO,
+        }
+    }
+
+    pub fn json(body: impl Into<String>) -> Reply {
+        Reply {
+            content_type: "application/json",
+            ..Reply::new(200, body)
+        }
+    }
+
+    pub fn after(self, delay: Duration) -> Reply {
+        Reply { delay, ..self }
+    }
+}
+
+type Answer = Box<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+/// The server; it ends with the test's runtime.
+pub struct Receiver {
+    served: Served,
+    received: Arc<Mutex<Vec<Received>>>,
+    answer: Arc<Mutex<Arc<Answer>>>,
+}
+
+/// Enough for anything that is sent here.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+impl Receiver {
+    pub async fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Receiver {
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let answer: Arc<Mutex<Arc<Answer>>> = Arc::new(Mutex::new(Arc::new(Box::new(answer))));
+        let (log, say) = (received.clone(), answer.clone());
+        let router = Router::new().fallback(move |request: Request| {
+            let (log, say) = (log.clone(), say.clone());
+            async move {
+                let received = read(request).await;
+                let say = say.lock().expect("nobody panics with it in hand").clone();
+                log.lock()
+                    .expect("nobody panics with it in hand")
+                    .push(received.clone());
+                let Reply {
+                    status,
+                    content_type,
+                    body,
+                    delay,
+                } = say(&received);
+                tokio::time::sleep(delay).await;
+                let response = Response::builder()
+                    .status(status)
+                    .header("Content-Type", content_type);
+                response.body(Body::from(body)).expect("a response")
+            }
+        });
+        let listener = stack::listen(0).await.expect("a free port");
+        let served = stack::serve(listener, router).expect("a server");
+        Receiver {
+            served,
+            received,
+            answer,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        self.served.url()
+    }
+
+    /// From now on it answers so.
+    pub fn answer(&self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        *self.answer.lock().expect("nobody panics with it in hand") = Arc::new(Box::new(answer));
+    }
+
+    /// Everything that came, oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        self.received
+            .lock()
+            .expect("nobody panics with it in hand")
+            .clone()
+    }
+}
+
+async fn read(request: Request) -> Received {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
+    let encoded = match parts.method {
+        http::Method::GET => parts.uri.query().unwrap_or_default().as_bytes().to_vec(),
+        _ => body.to_vec(),
+    };
+    Received {
+        method: parts.method.to_string(),
+        url: parts.uri.to_string(),
+        headers: parts.headers,
+        parameters: form_urlencoded::parse(&encoded).into_owned().collect(),
+    }
+}

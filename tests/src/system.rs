@@ -1,0 +1,354 @@
+//! The whole system in one process, on a table of its own, and the doors that its users have.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use carriers::signature;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use local::stack;
+use routing::AccountSid;
+use serde_json::Value;
+use service::{App, Caller, Clock, PublicUrl, TwilioCredentials};
+use store::{Store, engine_config};
+use tower::ServiceExt;
+
+use crate::engine::{EngineKind, endpoint};
+use crate::wire::Wire;
+
+pub const ACCOUNT: &str = "AC00000000000000000000000000000000";
+pub const TOKEN: &str = "testtoken";
+pub const PUBLIC_URL: &str = "https://crosspoint.example";
+pub const TWILIO_ACCOUNT: &str = "AC11111111111111111111111111111111";
+pub const TWILIO_TOKEN: &str = "twiliotoken";
+
+/// Our number, and a consumer's.
+pub const OURS: &str = "+15550002222";
+pub const ADA: &str = "+15550001111";
+pub const BOB: &str = "+15550001112";
+
+/// The system. Clones are further copies of its functions over the same table.
+#[derive(Clone, Debug)]
+pub struct TestSystem {
+    router: Router,
+    clock: Clock,
+    pub wire: Wire,
+}
+
+/// An answer at one of the doors.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {} {}", self.status, self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The JSON of an answer that must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
+    }
+
+    /// The public error code of an answer that must have this status.
+    #[track_caller]
+    pub fn expect_code(self, status: u16, code: u64) -> Value {
+        let json = self.expect(status);
+        assert_eq!(json["code"], code, "{json}");
+        assert_eq!(json["status"], status, "{json}");
+        json
+    }
+
+    pub fn accepted(&self) -> bool {
+        self.status == StatusCode::OK
+    }
+}
+
+impl TestSystem {
+    pub async fn start(kind: EngineKind) -> TestSystem {
+        static TABLES: AtomicU64 = AtomicU64::new(0);
+        let run = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
+        let table = format!("test-{run}-{}", TABLES.fetch_add(1, Ordering::Relaxed));
+        let wire = Wire::default();
+        let config = engine_config(endpoint(kind).await).http_client(wire.clone());
+        let store = Store::new(Store::client(config), table);
+        store.create_table().await.expect("a table");
+        wire.take_calls();
+        let clock = Clock::default();
+        let app = App {
+            store,
+            caller: Caller::new(TOKEN),
+            clock: clock.clone(),
+            account: AccountSid::parse(ACCOUNT).expect("a SID"),
+            public_url: PublicUrl::parse(PUBLIC_URL).expect("a URL"),
+        };
+        let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
+        let twilio = TwilioCredentials {
+            account,
+            token: TWILIO_TOKEN.to_owned(),
+        };
+        TestSystem {
+            router: stack::router(app, TOKEN.to_owned(), Some(twilio)),
+            clock,
+            wire,
+        }
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// One request at the front door, as it is.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("a router never fails");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.rest(Method::GET, path, &[], false).await
+    }
+
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.rest(Method::POST, path, form, false).await
+    }
+
+    /// With `X-Twilio-Webhook-Enabled: true`.
+    pub async fn post_with_webhooks(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.rest(Method::POST, path, form, true).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.rest(Method::DELETE, path, &[], false).await
+    }
+
+    async fn rest(
+        &self,
+        method: Method,
+        path: &str,
+        form: &[(&str, &str)],
+        webhooks: bool,
+    ) -> Answer {
+        let path = path.strip_prefix(PUBLIC_URL).unwrap_or(path);
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header("Authorization", basic(ACCOUNT, TOKEN));
+        if webhooks {
+            request = request.header("X-Twilio-Webhook-Enabled", "true");
+        }
+        let body = match method {
+            Method::POST => {
+                request = request.header("Content-Type", "application/x-www-form-urlencoded");
+                encode(form)
+            }
+            _ => String::new(),
+        };
+        self.send(request.body(Body::from(body)).expect("a request"))
+            .await
+    }
+
+    /// A message by the simulator, under a message SID.
+    pub async fn message(&self, sid: &str, from: &str, to: &str, body: &str) -> Answer {
+        self.simulator(&[
+            ("MessageSid", sid),
+            ("From", from),
+            ("To", to),
+            ("Body", body),
+        ])
+        .await
+    }
+
+    /// A message by the simulator, as the form says.
+    pub async fn simulator(&self, form: &[(&str, &str)]) -> Answer {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/inbound/simulator");
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(encode(form))).expect("a request"))
+            .await
+    }
+
+    /// A message by Twilio, signed as Twilio signs.
+    pub async fn twilio(&self, form: &[(&str, &str)]) -> Answer {
+        let url = format!("{PUBLIC_URL}/inbound/twilio");
+        let signature = signature::sign(TWILIO_TOKEN, &url, form.iter().copied());
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/inbound/twilio");
+        let request = request
+            .header(
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            )
+            .header("X-Twilio-Signature", signature);
+        self.send(request.body(Body::from(encode(form))).expect("a request"))
+            .await
+    }
+
+    /// As a carrier does: what is answered 5xx is sent again, at most `attempts_max` times.
+    pub async fn message_repeated(
+        &self,
+        sid: &str,
+        from: &str,
+        to: &str,
+        body: &str,
+        attempts_max: usize,
+    ) -> Answer {
+        let mut answer = self.message(sid, from, to, body).await;
+        for _ in 1..attempts_max {
+            if !answer.status.is_server_error() {
+                break;
+            }
+            answer = self.message(sid, from, to, body).await;
+        }
+        answer
+    }
+
+    /// A number of ours, with form fields besides.
+    pub async fn number(&self, number: &str, fields: &[(&str, &str)]) -> Value {
+        let form = [&[("PhoneNumber", number), ("Carrier", "simulator")], fields].concat();
+        let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
+        self.post(&path, &form).await.expect(201)
+    }
+
+    /// An address configuration that makes conversations.
+    pub async fn autocreation(&self, address: &str) -> Value {
+        let kind = if address.starts_with("whatsapp:") {
+            "whatsapp"
+        } else {
+            "sms"
+        };
+        let form = [
+            ("Type", kind),
+            ("Address", address),
+            ("AutoCreation.Enabled", "true"),
+        ];
+        self.post("/v1/Configuration/Addresses", &form)
+            .await
+            .expect(201)
+    }
+
+    /// A new conversation's SID.
+    pub async fn conversation(&self, form: &[(&str, &str)]) -> String {
+        text(&self.post("/v1/Conversations", form).await.expect(201)["sid"])
+    }
+
+    /// A new conversation that holds the pair, and the participant.
+    pub async fn bound(&self, address: &str, proxy: &str) -> (String, String) {
+        let conversation = self.conversation(&[]).await;
+        let participant = self.add(&conversation, address, proxy).await.expect(201);
+        (conversation, text(&participant["sid"]))
+    }
+
+    /// Adds a participant behind a pair.
+    pub async fn add(&self, conversation: &str, address: &str, proxy: &str) -> Answer {
+        let form = [
+            ("MessagingBinding.Address", address),
+            ("MessagingBinding.ProxyAddress", proxy),
+        ];
+        self.post(
+            &format!("/v1/Conversations/{conversation}/Participants"),
+            &form,
+        )
+        .await
+    }
+
+    /// Every row of a list, over all its pages.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut next = Some(path.to_owned());
+        for _ in 0..PAGES_MAX {
+            let Some(path) = next else {
+                return rows;
+            };
+            let page = self.get(&path).await.expect(200);
+            let key = text(&page["meta"]["key"]);
+            rows.extend(page[&key].as_array().expect("rows").iter().cloned());
+            next = page["meta"]["next_page_url"].as_str().map(str::to_owned);
+        }
+        panic!("{path} has more than {PAGES_MAX} pages");
+    }
+
+    pub async fn conversations(&self) -> Vec<Value> {
+        self.list("/v1/Conversations?PageSize=100").await
+    }
+
+    /// The messages of a conversation, by index.
+    pub async fn messages(&self, conversation: &str) -> Vec<Value> {
+        self.list(&format!(
+            "/v1/Conversations/{conversation}/Messages?PageSize=100"
+        ))
+        .await
+    }
+
+    /// The bodies of a conversation's messages, by index, which must be dense.
+    pub async fn bodies(&self, conversation: &str) -> Vec<String> {
+        let messages = self.messages(conversation).await;
+        for (index, message) in messages.iter().enumerate() {
+            assert_eq!(message["index"], index, "indexes are dense: {messages:#?}");
+        }
+        messages
+            .iter()
+            .map(|message| text(&message["body"]))
+            .collect()
+    }
+}
+
+const PAGES_MAX: usize = 1_000;
+
+/// A carrier's message SID, by number.
+pub fn sid(number: u64) -> String {
+    format!("SM{number:032x}")
+}
+
+/// A JSON string's text.
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no string"))
+        .to_owned()
+}
+
+pub fn encode(form: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish()
+}
+
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}

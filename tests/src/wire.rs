@@ -1,0 +1,258 @@
+//! The wire between us and DynamoDB: where faults are made that no engine makes, and where the bill is read.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+/// What happens to one request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another transaction is at work on one of the items; nothing is done.
+    TransactionConflict,
+    /// The same transaction is at work already; nothing is done by this request.
+    TransactionInProgress,
+    /// Too many requests; nothing is done.
+    Throttled,
+    /// DynamoDB fails; nothing is done, but who asks can't know.
+    ServerError,
+    /// DynamoDB does it, and the answer is lost.
+    AnswerLost,
+    /// The request never arrives.
+    RequestLost,
+    /// The request arrives late.
+    Late(Duration),
+    /// The table is missing.
+    NoTable,
+}
+
+/// A call of one operation, as DynamoDB bills it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub operation: String,
+    pub began: Instant,
+    pub ended: Instant,
+    pub read_units: f64,
+    pub write_units: f64,
+}
+
+type Rule = Box<dyn Fn(&str, &str) -> Option<Fault> + Send>;
+
+#[derive(Default)]
+struct State {
+    /// Faults for the next calls of an operation.
+    next: VecDeque<(&'static str, Fault)>,
+    /// Faults by rule, from operation and body.
+    rule: Option<Rule>,
+    calls: Vec<Call>,
+}
+
+/// An HTTP client for the SDK. Clones share faults and bill.
+#[derive(Clone)]
+pub struct Wire {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Wire {
+        let inner = aws_smithy_http_client::Builder::new().build_http();
+        Wire {
+            inner,
+            state: Arc::default(),
+        }
+    }
+}
+
+impl Wire {
+    /// The next call of the operation (`TransactWriteItems`, `PutItem`, …) meets the fault. Later ones queue up.
+    pub fn fail_next(&self, operation: &'static str, fault: Fault) {
+        self.lock().next.push_back((operation, fault));
+    }
+
+    /// Every call meets what the rule says, from operation and body.
+    pub fn fail_by(&self, rule: impl Fn(&str, &str) -> Option<Fault> + Send + 'static) {
+        self.lock().rule = Some(Box::new(rule));
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        let mut state = self.lock();
+        state.next.clear();
+        state.rule = None;
+    }
+
+    /// The calls since the last time.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.lock().calls)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nobody panics with the wire in hand")
+    }
+
+    fn fault(&self, operation: &str, body: &str) -> Option<Fault> {
+        let mut state = self.lock();
+        let queued = state
+            .next
+            .iter()
+            .position(|(wanted, _)| *wanted == operation);
+        let queued = queued
+            .and_then(|index| state.next.remove(index))
+            .map(|(_, fault)| fault);
+        queued.or_else(|| state.rule.as_ref().and_then(|rule| rule(operation, body)))
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Connector {
+            inner,
+            wire: self.clone(),
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Connector {
+    inner: SharedHttpConnector,
+    wire: Wire,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = self.clone();
+        HttpConnectorFuture::new(async move { connector.carry(request).await })
+    }
+}
+
+impl Connector {
+    async fn carry(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let began = Instant::now();
+        let lost = || ConnectorError::timeout("lost on the wire".into());
+        match self.wire.fault(&operation, &body) {
+            None => {}
+            Some(Fault::RequestLost) => return Err(lost()),
+            Some(Fault::AnswerLost) => {
+                self.deliver(request, operation, began).await?;
+                return Err(lost());
+            }
+            Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::TransactionConflict) => return Ok(in_the_way(&operation, &body)),
+            Some(Fault::TransactionInProgress) => {
+                return Ok(refuse(400, "TransactionInProgressException"));
+            }
+            Some(Fault::Throttled) => {
+                return Ok(refuse(400, "ProvisionedThroughputExceededException"));
+            }
+            Some(Fault::ServerError) => return Ok(refuse(500, "InternalServerError")),
+            Some(Fault::NoTable) => return Ok(refuse(400, "ResourceNotFoundException")),
+        }
+        self.deliver(request, operation, began).await
+    }
+
+    async fn deliver(
+        &self,
+        request: HttpRequest,
+        operation: String,
+        began: Instant,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let response = self.inner.call(request).await?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| ConnectorError::io(error))?.to_bytes();
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (read_units, write_units) = units(&operation, &answer["ConsumedCapacity"]);
+        let ended = Instant::now();
+        self.wire.lock().calls.push(Call {
+            operation,
+            began,
+            ended,
+            read_units,
+            write_units,
+        });
+        let mut copy = HttpResponse::new(status, SdkBody::from(body));
+        *copy.headers_mut() = headers;
+        Ok(copy)
+    }
+}
+
+fn refuse(status: u16, code: &str) -> HttpResponse {
+    answer(
+        status,
+        json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": code}),
+    )
+}
+
+/// What DynamoDB says of a transaction, or of a single write, that met another transaction.
+fn in_the_way(operation: &str, body: &str) -> HttpResponse {
+    if operation != "TransactWriteItems" {
+        return refuse(400, "TransactionConflictException");
+    }
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    let count = request["TransactItems"].as_array().map_or(1, Vec::len);
+    let mut reasons = vec![json!({"Code": "None"}); count];
+    reasons[0] =
+        json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"});
+    answer(
+        400,
+        json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "message": "Transaction cancelled",
+            "CancellationReasons": reasons,
+        }),
+    )
+}
+
+fn answer(status: u16, body: Value) -> HttpResponse {
+    let status = StatusCode::try_from(status).expect("a status");
+    let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
+    response
+}
+
+/// Read and write units of an answer, index entries included.
+fn units(operation: &str, consumed: &Value) -> (f64, f64) {
+    let tables = match consumed {
+        Value::Array(tables) => tables.as_slice(),
+        Value::Null => &[],
+        table => std::slice::from_ref(table),
+    };
+    let total: f64 = tables
+        .iter()
+        .filter_map(|table| table["CapacityUnits"].as_f64())
+        .sum();
+    let reads = matches!(operation, "GetItem" | "Query" | "BatchGetItem" | "Scan");
+    if reads { (total, 0.0) } else { (0.0, total) }
+}
