@@ -1,6 +1,7 @@
 //! Somebody else's server: a real HTTP server on a free port of loopback, which remembers what it was told and answers
 //! as a test wants.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
+use carriers::signature;
 use local::stack::{self, Served};
 
 /// A request that came.
@@ -27,6 +29,35 @@ impl Received {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// All parameters, by name.
+    pub fn form(&self) -> BTreeMap<&str, &str> {
+        self.parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// Whether it is signed as Twilio signs, for the URL that was called, without the query of a GET's parameters.
+    pub fn signed(&self, token: &str, url: &str) -> bool {
+        let expected = match self.method.as_str() {
+            "GET" => {
+                let (_, query) = self.url.split_once('?').unwrap_or_default();
+                let url = url.split_once('?').map_or(url, |(url, _)| url);
+                signature::sign_url(token, &format!("{url}?{query}"))
+            }
+            _ => signature::sign(token, url, self.form()),
+        };
+        self.header("X-Twilio-Signature") == expected
+    }
+
+    /// What tells one event from another, and is the same for each attempt at it.
+    #[track_caller]
+    pub fn token(&self) -> String {
+        let token = self.header("I-Twilio-Idempotency-Token");
+        assert!(!token.is_empty(), "{self:?}");
+        token.to_owned()
     }
 
     pub fn header(&self, name: &str) -> &str {

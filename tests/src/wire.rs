@@ -45,7 +45,10 @@ pub struct Call {
     pub began: Instant,
     pub ended: Instant,
     pub read_units: f64,
+    /// Of the table itself.
     pub write_units: f64,
+    /// Of its indexes.
+    pub index_write_units: f64,
 }
 
 type Rule = Box<dyn Fn(&str, &str) -> Option<Fault> + Send>;
@@ -191,14 +194,21 @@ impl Connector {
         let body = response.into_body().collect().await;
         let body = body.map_err(|error| ConnectorError::io(error))?.to_bytes();
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (read_units, write_units) = units(&operation, &answer["ConsumedCapacity"]);
         let ended = Instant::now();
+        let units = |part: fn(&Value) -> f64| total(&answer["ConsumedCapacity"], part);
+        let reads = matches!(operation.as_str(), "GetItem" | "Query" | "BatchGetItem");
+        let (read_units, write_units, index_write_units) = if reads {
+            (units(all), 0.0, 0.0)
+        } else {
+            (0.0, units(of_table), units(of_indexes))
+        };
         self.wire.lock().calls.push(Call {
             operation,
             began,
             ended,
             read_units,
             write_units,
+            index_write_units,
         });
         let mut copy = HttpResponse::new(status, SdkBody::from(body));
         *copy.headers_mut() = headers;
@@ -242,17 +252,27 @@ fn answer(status: u16, body: Value) -> HttpResponse {
     response
 }
 
-/// Read and write units of an answer, index entries included.
-fn units(operation: &str, consumed: &Value) -> (f64, f64) {
-    let tables = match consumed {
-        Value::Array(tables) => tables.as_slice(),
-        Value::Null => &[],
-        table => std::slice::from_ref(table),
-    };
-    let total: f64 = tables
-        .iter()
-        .filter_map(|table| table["CapacityUnits"].as_f64())
-        .sum();
-    let reads = matches!(operation, "GetItem" | "Query" | "BatchGetItem" | "Scan");
-    if reads { (total, 0.0) } else { (0.0, total) }
+/// What an answer says of one part of its cost, over all its tables.
+fn total(consumed: &Value, part: fn(&Value) -> f64) -> f64 {
+    match consumed {
+        Value::Array(tables) => tables.iter().map(part).sum(),
+        table => part(table),
+    }
+}
+
+fn all(table: &Value) -> f64 {
+    table["CapacityUnits"].as_f64().unwrap_or_default()
+}
+
+fn of_table(table: &Value) -> f64 {
+    table["Table"]["CapacityUnits"].as_f64().unwrap_or_default()
+}
+
+fn of_indexes(table: &Value) -> f64 {
+    let indexes = table["GlobalSecondaryIndexes"].as_object();
+    indexes
+        .into_iter()
+        .flatten()
+        .map(|(_, index)| all(index))
+        .sum()
 }

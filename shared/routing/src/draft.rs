@@ -164,8 +164,14 @@ impl<'a> Draft<'a> {
 
     fn post_in_force(&self) -> Option<PostWebhook> {
         let webhooks = &self.cause.account.webhooks;
-        webhooks.post_url.as_ref()?;
         let (scope, generation) = (POST_SCOPE_ACCOUNT, webhooks.post_generation);
+        // Our settings may have been read before those of the entry before. A cursor that is missing starts at the
+        // newest `since`, which must not move past entries that the endpoint is owed.
+        let newer = self.header.post.filter(|post| post.generation > generation);
+        if newer.is_some() {
+            return newer;
+        }
+        webhooks.post_url.as_ref()?;
         let same = self
             .header
             .post

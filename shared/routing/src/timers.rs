@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_timers() {
-        let at = |s| Timestamp::from_second(1_000_000 + s).unwrap();
+        let at = |s: i64| Timestamp::from_second(1_000_000 + s).unwrap();
         let timers = Timers {
             inactive_s: Some(60),
             closed_s: Some(600),

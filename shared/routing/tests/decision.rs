@@ -13,12 +13,12 @@ use routing::change::{
     self, ConversationEdit, MessageEdit, ParticipantEdit, PostDecision, Refusal,
 };
 use routing::{
-    AccountSettings, Answer, AutoCreationKind, Cause, ConversationServiceSid, ConversationSid,
-    Decision, Edits, Entry, Event, EventName, Facts, ForwardState, Fresh, Header, HeldPair, Holder,
-    Inbound, JournalEntry, JournalOutcome, Message, MessageSid, MessagingService,
-    MessagingServiceSid, Metadata, OnTimeout, Outcome, Pair, Participant, Plan, PostWebhook,
-    PreEvent, Proposal, Reason, Revision, Rule, ScopedTarget, Snapshot, Source, State, Tail,
-    Target, Timers, Verdict, Veto, Webhooks, Why, Write, close_expired, route,
+    AccountSettings, Answer, AutoCreationKind, Binding, Cause, Conflict, ConversationServiceSid,
+    ConversationSid, Decision, Edits, Entry, Event, EventName, Facts, ForwardState, Found, Fresh,
+    Header, HeldPair, Holder, Inbound, ItemKey, JournalEntry, JournalOutcome, Message, MessageSid,
+    MessagingService, MessagingServiceSid, Metadata, Next, OnTimeout, Outcome, Pair, Participant,
+    Plan, PostWebhook, PreEvent, Proposal, Reason, Revision, Rule, ScopedTarget, Snapshot, Source,
+    State, Tail, Target, Timers, Verdict, Veto, Webhooks, Why, Write, close_expired, route,
 };
 use support::{
     PROXY, address, at, bytes, call, configuration, conversation, fresh, inbound, number, pair,
@@ -1030,6 +1030,87 @@ fn post_after(before: Option<PostWebhook>, generation: u64, set: bool) -> Option
         ..Webhooks::default()
     };
     appended(&writes(&case), conversation(1)).header.post
+}
+
+#[test]
+fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
+    let entry = |conversation, change: fn(&mut Header)| {
+        let mut entry = Entry {
+            conversation,
+            slot: 6,
+            ..Rest::new().entry()
+        };
+        change(&mut entry.header);
+        let key = ItemKey::Slot(conversation, 6);
+        (key, Found::Entry(Box::new(entry)))
+    };
+    let slot = || entry(conversation(1), |_| {});
+    let binding = || {
+        let binding = Binding {
+            conversation: conversation(2),
+            participant: participant(2),
+            service: ConversationServiceSid::DEFAULT,
+            since: at(0),
+        };
+        (ItemKey::Pair(pair(1)), Found::Binding(binding))
+    };
+    let journaled = Case::new().journaled(JournalOutcome::Unroutable);
+    let journaled = journaled.facts.journal.unwrap();
+    let journal = || {
+        let key = ItemKey::Journal(journaled.key().clone());
+        (key, Found::Journal(Box::new(journaled.clone())))
+    };
+    let metadata = || (ItemKey::Metadata(conversation(1)), Found::Nothing);
+    // What was found, how many slots were lost, what is next, and the slot of the tail then.
+    for (found, lost, expected, tail) in [
+        (vec![slot()], 1, Next::Decide, 6),
+        (vec![slot()], 2, Next::ReadTail, 5),
+        (vec![journal()], 0, Next::Decide, 5),
+        (vec![slot(), journal()], 2, Next::Decide, 5),
+        (vec![binding(), slot(), journal()], 2, Next::Decide, 5),
+        (vec![binding()], 0, Next::Gather, 5),
+        (vec![binding(), slot()], 1, Next::Gather, 5),
+        (vec![slot(), metadata()], 1, Next::Gather, 5),
+        (vec![metadata()], 0, Next::Gather, 5),
+        (
+            vec![entry(conversation(1), |header| header.pairs.clear())],
+            1,
+            Next::Gather,
+            5,
+        ),
+        (
+            vec![entry(conversation(1), |header| {
+                header.state = State::Closed
+            })],
+            1,
+            Next::Gather,
+            5,
+        ),
+        (vec![entry(conversation(2), |_| {})], 1, Next::Gather, 5),
+    ] {
+        let Case {
+            inbound, mut facts, ..
+        } = Case::bound();
+        let in_journal = found.contains(&journal());
+        let next = facts.learn(
+            Conflict {
+                found: found.clone(),
+            },
+            &inbound,
+            lost,
+        );
+        let slot = facts.holder.unwrap().tail.unwrap().slot;
+        assert_eq!((next, slot), (expected, tail), "{found:?}");
+        assert_eq!(facts.journal.is_some(), in_journal);
+    }
+    let mut unbound = Case::new();
+    let conflict = Conflict {
+        found: vec![slot()],
+    };
+    assert_eq!(
+        unbound.facts.learn(conflict, &unbound.inbound, 1),
+        Next::Gather
+    );
 }
 
 /// c1, as users see it, and what they ask.

@@ -1,1 +1,371 @@
-//! .
+//! What DynamoDB, the network and other people's servers can do to us, and what it may not do to a message.
+
+use std::time::{Duration, Instant};
+
+use tests::receiver::{Receiver, Reply};
+use tests::system::{ADA, OURS, TestSystem, sid, text};
+use tests::wire::Fault;
+
+on_both_engines!(
+    a_commit_whose_answer_is_lost_is_a_success_and_happens_once,
+    a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once,
+    a_setting_whose_answer_is_lost_is_a_success_and_happens_once,
+    a_commit_that_never_arrived_is_sent_again,
+    traffic_on_the_same_items_is_waited_out,
+    a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double,
+    a_dead_table_accepts_nothing_and_loses_nothing,
+    a_throttled_table_answers_503_within_the_carriers_patience,
+    a_crash_at_any_call_loses_and_doubles_nothing,
+    a_dead_pre_action_webhook_delays_a_message_and_no_more,
+    a_dead_incoming_message_webhook_is_a_502_and_the_message_is_kept,
+);
+
+async fn bodies_of_the_only_conversation(system: &TestSystem) -> Vec<String> {
+    let conversations = system.conversations().await;
+    assert_eq!(conversations.len(), 1, "{conversations:#?}");
+    system.bodies(&text(&conversations[0]["sid"])).await
+}
+
+async fn a_commit_whose_answer_is_lost_is_a_success_and_happens_once(system: TestSystem) {
+    system.autocreation(OURS).await;
+    for (number, losses) in [(1, 1), (2, 1), (3, 2)] {
+        for _ in 0..losses {
+            system
+                .wire
+                .fail_next("TransactWriteItems", Fault::AnswerLost);
+        }
+        let body = format!("message {number}");
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, &body)
+                .await
+                .accepted()
+        );
+        // The carrier may have lost our answer as well.
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, &body)
+                .await
+                .accepted()
+        );
+    }
+    assert_eq!(
+        bodies_of_the_only_conversation(&system).await,
+        ["message 1", "message 2", "message 3"]
+    );
+}
+
+async fn a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let lose = |operation| system.wire.fail_next(operation, Fault::AnswerLost);
+
+    lose("TransactWriteItems");
+    let conversation = system.conversation(&[("UniqueName", "one")]).await;
+    lose("TransactWriteItems");
+    let participant = text(&system.add(&conversation, ADA, OURS).await.expect(201)["sid"]);
+    // A message by REST is a single conditional put, and the repetition meets its own work.
+    let path = format!("/v1/Conversations/{conversation}/Messages");
+    lose("PutItem");
+    let message = text(&system.post(&path, &[("Body", "hello")]).await.expect(201)["sid"]);
+    lose("TransactWriteItems");
+    system
+        .post(&format!("{path}/{message}"), &[("Body", "hello!")])
+        .await
+        .expect(200);
+    lose("TransactWriteItems");
+    let update = [("FriendlyName", "Ada"), ("State", "inactive")];
+    system
+        .post(&format!("/v1/Conversations/{conversation}"), &update)
+        .await
+        .expect(200);
+
+    assert_eq!(bodies_of_the_only_conversation(&system).await, ["hello!"]);
+    assert_eq!(
+        system
+            .list(&format!("/v1/Conversations/{conversation}/Participants"))
+            .await
+            .len(),
+        1
+    );
+
+    lose("TransactWriteItems");
+    system
+        .delete(&format!(
+            "/v1/Conversations/{conversation}/Participants/{participant}"
+        ))
+        .await
+        .expect(204);
+    lose("TransactWriteItems");
+    system
+        .delete(&format!("/v1/Conversations/{conversation}"))
+        .await
+        .expect(204);
+    assert!(system.conversations().await.is_empty());
+}
+
+async fn a_setting_whose_answer_is_lost_is_a_success_and_happens_once(system: TestSystem) {
+    system.wire.fail_next("PutItem", Fault::AnswerLost);
+    system.number(OURS, &[]).await;
+    system.wire.fail_next("PutItem", Fault::AnswerLost);
+    let configuration = text(&system.autocreation(OURS).await["sid"]);
+    system
+        .wire
+        .fail_next("TransactWriteItems", Fault::AnswerLost);
+    let timers = system
+        .post("/v1/Configuration", &[("DefaultClosedTimer", "PT1H")])
+        .await
+        .expect(200);
+    assert_eq!(timers["default_closed_timer"], "PT1H");
+    system.wire.fail_next("DeleteItem", Fault::AnswerLost);
+    system
+        .delete(&format!("/v1/Configuration/Addresses/{configuration}"))
+        .await
+        .expect(204);
+    assert!(system.list("/v1/Configuration/Addresses").await.is_empty());
+}
+
+async fn a_commit_that_never_arrived_is_sent_again(system: TestSystem) {
+    system.autocreation(OURS).await;
+    for (number, fault) in [
+        Fault::RequestLost,
+        Fault::ServerError,
+        Fault::TransactionInProgress,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        system.wire.fail_next("TransactWriteItems", fault);
+        assert!(
+            system
+                .message(&sid(number as u64), ADA, OURS, "hello")
+                .await
+                .accepted(),
+            "{fault:?}"
+        );
+    }
+    for operation in ["GetItem", "Query"] {
+        for fault in [
+            Fault::RequestLost,
+            Fault::ServerError,
+            Fault::Throttled,
+            Fault::AnswerLost,
+        ] {
+            system.wire.fail_next(operation, fault);
+        }
+    }
+    assert!(system.message(&sid(3), ADA, OURS, "hello").await.accepted());
+    assert_eq!(bodies_of_the_only_conversation(&system).await.len(), 4);
+}
+
+async fn traffic_on_the_same_items_is_waited_out(system: TestSystem) {
+    system.autocreation(OURS).await;
+    for number in 0..3 {
+        for fault in [
+            Fault::TransactionConflict,
+            Fault::Throttled,
+            Fault::TransactionConflict,
+        ] {
+            system.wire.fail_next("TransactWriteItems", fault);
+        }
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, "hello")
+                .await
+                .accepted()
+        );
+    }
+    let conversation = text(&system.conversations().await[0]["sid"]);
+    system.wire.fail_next("PutItem", Fault::TransactionConflict);
+    system
+        .post(
+            &format!("/v1/Conversations/{conversation}/Messages"),
+            &[("Body", "hello")],
+        )
+        .await
+        .expect(201);
+    assert_eq!(bodies_of_the_only_conversation(&system).await.len(), 4);
+}
+
+async fn a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double(
+    system: TestSystem,
+) {
+    system.autocreation(OURS).await;
+    assert!(system.message(&sid(1), ADA, OURS, "first").await.accepted());
+    // It happens at the first try, and no answer ever comes back.
+    let lost =
+        |operation: &str, _: &str| (operation == "TransactWriteItems").then_some(Fault::AnswerLost);
+    system.wire.fail_by(lost);
+    let began = Instant::now();
+    let answer = system.message(&sid(2), ADA, OURS, "second").await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "within the carrier's patience"
+    );
+    system.wire.heal();
+    assert!(
+        system
+            .message(&sid(2), ADA, OURS, "second")
+            .await
+            .accepted()
+    );
+    assert_eq!(
+        bodies_of_the_only_conversation(&system).await,
+        ["first", "second"]
+    );
+}
+
+async fn a_dead_table_accepts_nothing_and_loses_nothing(system: TestSystem) {
+    system.autocreation(OURS).await;
+    system.wire.fail_by(|_, _| Some(Fault::NoTable));
+    let answer = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    assert!(answer.json()["message"].is_string());
+    assert_eq!(
+        system.get("/v1/Conversations").await.status.as_u16() / 100,
+        5
+    );
+    system.wire.heal();
+    assert!(system.message(&sid(1), ADA, OURS, "hello").await.accepted());
+    assert_eq!(bodies_of_the_only_conversation(&system).await, ["hello"]);
+}
+
+async fn a_throttled_table_answers_503_within_the_carriers_patience(system: TestSystem) {
+    system.autocreation(OURS).await;
+    system
+        .wire
+        .fail_by(|operation, _| (operation == "TransactWriteItems").then_some(Fault::Throttled));
+    let began = Instant::now();
+    assert_eq!(
+        system.message(&sid(1), ADA, OURS, "hello").await.status,
+        503
+    );
+    assert!(began.elapsed() < Duration::from_secs(15));
+    system.wire.heal();
+    assert!(system.message(&sid(1), ADA, OURS, "hello").await.accepted());
+    assert_eq!(bodies_of_the_only_conversation(&system).await, ["hello"]);
+}
+
+/// A function that is killed at its n-th call, before or after DynamoDB has done it, and the carrier's repetition.
+async fn a_crash_at_any_call_loses_and_doubles_nothing(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    // One number for each way that a message can take.
+    let (created, bound, forwarded, unroutable) = (
+        "+15550003001",
+        "+15550003002",
+        "+15550003003",
+        "+15550003004",
+    );
+    system.autocreation(created).await;
+    system.number(bound, &[]).await;
+    system
+        .number(forwarded, &[("SmsUrl", &receiver.url())])
+        .await;
+    let (conversation, _) = system.bound(ADA, bound).await;
+    let mut number = 0;
+    for to in [created, bound, forwarded, unroutable] {
+        for calls in 1..=8 {
+            for arrives in [false, true] {
+                number += 1;
+                let crashed = crash(&system, calls, arrives, &sid(number), to).await;
+                let answer = system.message(&sid(number), ADA, to, "hello").await;
+                assert!(
+                    answer.accepted(),
+                    "after a crash at call {calls} ({crashed}): {}",
+                    answer.text()
+                );
+            }
+        }
+    }
+    // Sixteen messages went each way.
+    assert_eq!(system.bodies(&conversation).await.len(), 16);
+    let conversations = system.conversations().await;
+    assert_eq!(conversations.len(), 2, "one was made, one was there");
+    for row in conversations {
+        assert_eq!(system.bodies(&text(&row["sid"])).await.len(), 16);
+    }
+    let mut told: Vec<String> = receiver
+        .received()
+        .iter()
+        .filter_map(|told| told.parameter("MessageSid").map(str::to_owned))
+        .collect();
+    told.sort();
+    told.dedup();
+    assert_eq!(
+        told.len(),
+        16,
+        "every forwarded message was told, some of them twice"
+    );
+}
+
+/// Handles a message and stops at its n-th call of DynamoDB: the request is dropped, as a killed process drops it.
+/// Returns whether it came that far.
+async fn crash(system: &TestSystem, calls: u32, arrives: bool, sid: &str, to: &str) -> bool {
+    let left = std::sync::atomic::AtomicU32::new(calls);
+    let (killed, kill) = tokio::sync::watch::channel(false);
+    system.wire.fail_by(move |_, _| {
+        let left = left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        if left != 1 {
+            return None;
+        }
+        let _ = killed.send(true);
+        Some(if arrives {
+            Fault::AnswerLost
+        } else {
+            Fault::RequestLost
+        })
+    });
+    let mut kill = kill;
+    let crashed = tokio::select! {
+        biased;
+        _ = async {
+            let _ = kill.wait_for(|killed| *killed).await;
+            // What arrives, arrives; nobody waits for the answer.
+            tokio::time::sleep(if arrives { Duration::from_millis(60) } else { Duration::ZERO }).await;
+        } => true,
+        _ = system.message(sid, ADA, to, "hello") => false,
+    };
+    system.wire.heal();
+    crashed
+}
+
+async fn a_dead_pre_action_webhook_delays_a_message_and_no_more(system: TestSystem) {
+    let hook = Receiver::start(|_| Reply::new(200, "").after(Duration::from_secs(30))).await;
+    system.autocreation(OURS).await;
+    system
+        .post(
+            "/v1/Configuration/Webhooks",
+            &[("PreWebhookUrl", &hook.url())],
+        )
+        .await
+        .expect(200);
+    let began = Instant::now();
+    assert!(system.message(&sid(1), ADA, OURS, "hello").await.accepted());
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(4_900) && took < Duration::from_secs(9),
+        "{took:?}"
+    );
+    assert_eq!(hook.received().len(), 1);
+    assert_eq!(bodies_of_the_only_conversation(&system).await, ["hello"]);
+}
+
+async fn a_dead_incoming_message_webhook_is_a_502_and_the_message_is_kept(system: TestSystem) {
+    let dead = Receiver::start(|_| Reply::new(500, "")).await;
+    system.number(OURS, &[("SmsUrl", &dead.url())]).await;
+    assert_eq!(
+        system.message(&sid(1), ADA, OURS, "hello").await.status,
+        502
+    );
+    dead.answer(|_| Reply::new(200, "<Response><Message>hi</Message></Response>"));
+    let answer = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert!(answer.accepted());
+    assert_eq!(answer.text(), "<Response><Message>hi</Message></Response>");
+    let told = dead.received();
+    assert_eq!(told.len(), 2);
+    assert_eq!(
+        told[0].header("I-Twilio-Idempotency-Token"),
+        told[1].header("I-Twilio-Idempotency-Token")
+    );
+    assert_eq!(told[0].parameters, told[1].parameters);
+}

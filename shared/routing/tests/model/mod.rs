@@ -34,4 +34,6 @@ pub(crate) enum Procedure {
     /// Where the facts contradict each other, the tail is not read again.
     TailReadOnce,
     ForwardedBeforeJournaled,
+    /// A copied state is no version of the metadata.
+    StateCopyNotCounted,
 }

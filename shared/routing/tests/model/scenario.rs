@@ -16,12 +16,12 @@ use routing::{
     Source, State, Timers, Write,
 };
 
-use super::Mutant;
 use super::process::{self, Wish};
 use super::promises::{Broken, History};
 use super::rng::Rng;
 use super::table::{Kind, Table};
 use super::world::{Beginning, Faults, World};
+use super::{Mutant, Procedure};
 use crate::support::{self, at, fresh, pair};
 
 /// Of every conversation that the model makes.
@@ -166,6 +166,7 @@ pub(crate) fn run(seed: u64, mutant: Mutant, trace: bool) -> Result<BTreeSet<Kin
     ]);
     let mut table = base.table.clone();
     table.off = mutant.off;
+    table.state_copies_uncounted = mutant.procedure == Procedure::StateCopyNotCounted;
     let consumers = roles.iter().filter_map(|role| match role {
         Message(consumer) | Copies(consumer) => Some(*consumer as u32 + 1),
         _ => None,

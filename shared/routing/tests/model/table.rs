@@ -61,6 +61,8 @@ pub(crate) struct Table {
     bindings_before: HashMap<Pair, Option<Binding>>,
     /// The condition that is not looked at.
     pub(crate) off: Option<Kind>,
+    /// Whether a copied state leaves the version as it was, which it must not.
+    pub(crate) state_copies_uncounted: bool,
     /// Counts the changes of visible items.
     pub(crate) changes: u64,
 }
@@ -242,6 +244,7 @@ impl Table {
         let write = self.commits[index].invisible.swap_remove(write);
         self.changes += 1;
         let key = write.key();
+        let state_copy = matches!(write, Write::SetState { .. });
         if let Write::Append(entry) = &write {
             match self.logs.iter_mut().find(|(c, _)| *c == entry.conversation) {
                 Some((_, newest)) => *newest = entry.slot.max(*newest),
@@ -253,7 +256,14 @@ impl Table {
                 .insert(pair.clone(), self.binding(pair));
         }
         let before = self.items.remove(&key);
-        if let Some(after) = after(write, before) {
+        let mut after = after(write, before);
+        if let Some(Item::Metadata(metadata)) = &mut after
+            && state_copy
+            && self.state_copies_uncounted
+        {
+            metadata.version -= 1;
+        }
+        if let Some(after) = after {
             self.items.insert(key, after);
         }
     }

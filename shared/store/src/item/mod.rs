@@ -28,6 +28,8 @@ pub(crate) mod metadata;
 pub(crate) mod number;
 pub(crate) mod participant;
 pub(crate) mod revision;
+#[cfg(test)]
+mod round_trips;
 pub(crate) mod webhook;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

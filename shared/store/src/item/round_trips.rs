@@ -1,0 +1,486 @@
+//! What is written is read back, and the hot items stay small.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use routing::{
+    AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
+    AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
+    ConversationServiceSid, ConversationSid, Entry, Event, EventName, ForwardState, Header,
+    HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Media, MediaSid, Message,
+    MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid,
+    OnTimeout, Pair, Participant, ParticipantSid, PostWebhook, Reason, Revision, Rule, Snapshot,
+    Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
+};
+
+use crate::item::{self, Item};
+
+/// What one write unit pays for.
+const KILOBYTE: usize = 1024;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_795_000_000_123 + second * 1000).unwrap()
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn pair(n: u8, channel: &str) -> Pair {
+    let side = |last: u8| address(&format!("{channel}+4915112345{last:03}"));
+    Pair::new(side(n), side(n + 100)).unwrap()
+}
+
+fn call(url: &str, method: Method) -> Call {
+    Call {
+        url: WebhookUrl::parse(url).unwrap(),
+        method,
+    }
+}
+
+fn media(size: Option<u64>) -> Media {
+    let url = "https://api.example.com/Media/ME1".to_owned();
+    Media {
+        sid: MediaSid::from_bytes([9; 16]),
+        url,
+        content_type: "image/jpeg".to_owned(),
+        size,
+    }
+}
+
+fn header(channel: &str) -> Header {
+    let held = |n| HeldPair {
+        participant: ParticipantSid::from_bytes([n; 16]),
+        pair: pair(n, channel),
+    };
+    Header {
+        state: State::Active,
+        service: ConversationServiceSid::DEFAULT,
+        messaging_service: MessagingServiceSid::DEFAULT,
+        pairs: vec![held(1), held(2), held(3)],
+        participants: 4,
+        message_index: 12_345,
+        event_number: 23_456,
+        last_activity: at(0),
+        timers: Timers {
+            inactive_s: Some(3_600),
+            closed_s: Some(86_400),
+        },
+        post: Some(PostWebhook {
+            scope: 0,
+            generation: 12,
+            since: 10_001,
+        }),
+        terminal: false,
+    }
+}
+
+fn message(participant: Option<u8>, author: &str, body: &str) -> Message {
+    Message {
+        index: 12_344,
+        author: author.to_owned(),
+        participant: participant.map(|n| ParticipantSid::from_bytes([n; 16])),
+        body: body.to_owned(),
+        media: Vec::new(),
+        attributes: "{}".to_owned(),
+    }
+}
+
+fn capture(channel: &str, body: &str) -> Entry {
+    let author = pair(1, channel).address().to_string();
+    Entry {
+        conversation: ConversationSid::from_bytes([7; 16]),
+        slot: 23_450,
+        change: ChangeId::from_bytes([8; 16]),
+        at: at(0),
+        source: Source::Sms,
+        quiet: false,
+        events: vec![Event::MessageAdded(message(Some(1), &author, body))],
+        header: header(channel),
+    }
+}
+
+/// DynamoDB's own way of counting.
+fn size(item: &Item) -> usize {
+    item.iter()
+        .map(|(name, value)| name.len() + size_of_value(value))
+        .sum()
+}
+
+fn size_of_value(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => number.trim_start_matches('-').len().div_ceil(2) + 1,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::L(list) => {
+            3 + list
+                .iter()
+                .map(|value| 1 + size_of_value(value))
+                .sum::<usize>()
+        }
+        AttributeValue::M(map) => 3 + map.len() + size(map),
+        _ => 1,
+    }
+}
+
+#[test]
+fn a_captured_message_of_480_characters_in_a_conversation_of_three_pairs_fits_one_kilobyte() {
+    let body = "x".repeat(480);
+    for channel in ["", "whatsapp:"] {
+        // A message by REST names itself in the time index: the larger of the two.
+        let item = item::entry::to_item(&capture(channel, &body), true).unwrap();
+        assert!(size(&item) <= KILOBYTE, "{channel} {} bytes", size(&item));
+    }
+}
+
+#[test]
+fn the_journal_entry_of_a_captured_message_fits_one_kilobyte() {
+    let mut entry = journal(JournalOutcome::Captured {
+        conversation: ConversationSid::from_bytes([7; 16]),
+        slot: 9,
+    });
+    entry.inbound.body = String::new();
+    entry.inbound.media = Vec::new();
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    entry.inbound.extra = [
+        ("ToCountry", "US"),
+        ("ToState", "CALIFORNIA"),
+        ("ToCity", "SAN FRANCISCO"),
+        ("ToZip", "94105"),
+        ("FromCountry", "US"),
+        ("FromState", "NEW YORK"),
+        ("FromCity", "NEW YORK CITY"),
+        ("FromZip", "10001"),
+        ("SmsStatus", "received"),
+        ("NumSegments", "4"),
+        ("ApiVersion", "2010-04-01"),
+        ("MessagingServiceSid", "MG00000000000000000000000000000000"),
+    ]
+    .map(|(name, value)| field(name, value))
+    .to_vec();
+    let item = item::journal::to_item(&entry).unwrap();
+    assert!(size(&item) <= KILOBYTE, "{} bytes", size(&item));
+}
+
+#[test]
+fn every_event_comes_back_as_it_was() {
+    let participant = participant(None);
+    let snapshot = Snapshot {
+        friendly_name: Some("Ada".to_owned()),
+        unique_name: Some("ada-1".to_owned()),
+        attributes: r#"{"a":1}"#.to_owned(),
+        date_created: at(1),
+        pair: Some(pair(1, "")),
+    };
+    let edited = message(None, "system", "");
+    let sid = MessageSid::from_bytes([3; 16]);
+    let mut with_media = message(Some(9), "somebody else", "");
+    with_media.media = vec![media(None), media(Some(70_000))];
+    with_media.attributes = r#"{"b":[]}"#.to_owned();
+    for events in [
+        vec![
+            Event::ConversationAdded(snapshot.clone()),
+            Event::MessageAdded(with_media),
+        ],
+        vec![
+            Event::ConversationUpdated(snapshot.clone()),
+            Event::ConversationRemoved(snapshot),
+        ],
+        vec![Event::ConversationStateUpdated {
+            from: State::Inactive,
+            to: State::Closed,
+            reason: Reason::Timer,
+        }],
+        vec![
+            Event::ParticipantAdded(participant.clone()),
+            Event::ParticipantUpdated(participant.clone()),
+            Event::ParticipantRemoved(participant),
+        ],
+        vec![
+            Event::MessageUpdated(sid, edited.clone()),
+            Event::MessageRemoved(sid, edited),
+        ],
+    ] {
+        for (source, quiet, terminal) in [(Source::Sms, false, false), (Source::Timer, true, true)]
+        {
+            let header = Header {
+                terminal,
+                ..header("")
+            };
+            let entry = Entry {
+                source,
+                quiet,
+                events: events.clone(),
+                header,
+                ..capture("", "")
+            };
+            for by_time in [true, false] {
+                let item = item::entry::to_item(&entry, by_time).unwrap();
+                assert_eq!(item::entry::from_item(item).unwrap(), entry);
+            }
+        }
+    }
+    let bare = Header {
+        state: State::Closed,
+        pairs: Vec::new(),
+        timers: Timers::default(),
+        post: None,
+        ..header("")
+    };
+    let entry = Entry {
+        header: bare,
+        ..capture("", "hi")
+    };
+    assert_eq!(
+        item::entry::from_item(item::entry::to_item(&entry, true).unwrap()).unwrap(),
+        entry
+    );
+}
+
+fn participant(held: Option<Pair>) -> Participant {
+    Participant {
+        conversation: ConversationSid::from_bytes([7; 16]),
+        sid: ParticipantSid::from_bytes([1; 16]),
+        version: 3,
+        identity: held.is_none().then(|| "agent#1 ü".to_owned()),
+        pair: held,
+        attributes: r#"{"a":1}"#.to_owned(),
+        last_read_index: Some(4),
+        last_read_at: Some(at(4)),
+        date_created: at(1),
+        date_updated: at(2),
+    }
+}
+
+fn journal(outcome: JournalOutcome) -> JournalEntry {
+    JournalEntry {
+        inbound: Inbound {
+            key: MessageKey {
+                carrier: CarrierName::Twilio,
+                account: AccountSid::from_bytes([1; 16]),
+                sid: CarrierMessageSid::from_bytes(true, [2; 16]),
+                to: address("whatsapp:+15550002222"),
+            },
+            from: address("whatsapp:+15550001111"),
+            others: vec![address("whatsapp:+15550001112")],
+            body: "hello".to_owned(),
+            media: vec![media(None)],
+            extra: vec![
+                ("ProfileName".to_owned(), "Ada".to_owned()),
+                ("Empty".to_owned(), String::new()),
+            ],
+            received_at: at(0),
+        },
+        change: ChangeId::from_bytes([8; 16]),
+        outcome,
+        why: Why {
+            rule: Rule::None,
+            expired: None,
+        },
+    }
+}
+
+#[test]
+fn every_journal_entry_comes_back_as_it_was() {
+    let conversation = ConversationSid::from_bytes([7; 16]);
+    let target = Target {
+        call: call("https://example.com/a?b#rc=2", Method::Get),
+        fallback: Some(call("http://example.com", Method::Post)),
+    };
+    let forwarded = |state, fallback: bool| {
+        let fallback = target.fallback.clone().filter(|_| fallback);
+        JournalOutcome::Forwarded {
+            target: Target {
+                fallback,
+                ..target.clone()
+            },
+            state,
+        }
+    };
+    let outcomes = [
+        JournalOutcome::Captured {
+            conversation,
+            slot: u64::from(u32::MAX),
+        },
+        JournalOutcome::Autocreated { conversation },
+        forwarded(ForwardState::Pending, true),
+        forwarded(ForwardState::Answered(204), false),
+        forwarded(ForwardState::Failed, true),
+        JournalOutcome::Rejected {
+            conversation: Some(conversation),
+        },
+        JournalOutcome::Rejected { conversation: None },
+        JournalOutcome::Unroutable,
+    ];
+    let rules = [
+        Rule::Bound(conversation),
+        Rule::AddressConfiguration(AddressConfigurationSid::from_bytes([1; 16])),
+        Rule::MessagingService(MessagingServiceSid::DEFAULT),
+        Rule::NumberWebhook,
+        Rule::ServiceWebhook(MessagingServiceSid::DEFAULT),
+        Rule::None,
+    ];
+    for outcome in outcomes {
+        for (rule, expired) in rules
+            .into_iter()
+            .zip([None, Some(conversation)].into_iter().cycle())
+        {
+            let entry = JournalEntry {
+                why: Why { rule, expired },
+                ..journal(outcome.clone())
+            };
+            assert_eq!(
+                item::journal::from_item(item::journal::to_item(&entry).unwrap()).unwrap(),
+                entry
+            );
+        }
+    }
+}
+
+#[test]
+fn every_record_comes_back_as_it_was() {
+    for held in [None, Some(pair(1, "whatsapp:"))] {
+        let participant = participant(held);
+        let item = item::participant::to_item(&participant).unwrap();
+        assert_eq!(item::participant::from_item(item).unwrap(), participant);
+    }
+    let metadata = Metadata {
+        conversation: ConversationSid::from_bytes([7; 16]),
+        version: 4,
+        service: ConversationServiceSid::DEFAULT,
+        friendly_name: Some(String::new()),
+        unique_name: None,
+        attributes: r#"{"a":1}"#.to_owned(),
+        state: State::Inactive,
+        timers: Timers {
+            inactive_s: None,
+            closed_s: Some(600),
+        },
+        date_created: at(1),
+        date_updated: at(2),
+    };
+    let item = item::metadata::to_item(&metadata).unwrap();
+    assert_eq!(item::metadata::from_item(item).unwrap(), metadata);
+
+    let binding = Binding {
+        conversation: ConversationSid::from_bytes([7; 16]),
+        participant: ParticipantSid::from_bytes([1; 16]),
+        service: ConversationServiceSid::DEFAULT,
+        since: at(1),
+    };
+    let item = item::binding::to_item(&pair(1, ""), &binding).unwrap();
+    assert_eq!(item::binding::from_item(item).unwrap(), binding);
+
+    for message in [None, Some(message(Some(1), "agent", "edited"))] {
+        let revision = Revision {
+            slot: 5,
+            version: 2,
+            message,
+            date_updated: at(3),
+        };
+        let item =
+            item::revision::to_item(ConversationSid::from_bytes([7; 16]), &revision).unwrap();
+        assert_eq!(item::revision::from_item(item).unwrap(), revision);
+    }
+}
+
+#[test]
+fn every_setting_comes_back_as_it_was() {
+    let url = |text| Some(WebhookUrl::parse(text).unwrap());
+    for settings in [
+        AccountSettings {
+            version: 1,
+            ..AccountSettings::default()
+        },
+        AccountSettings {
+            version: 9,
+            webhooks: Webhooks {
+                method: Method::Get,
+                filters: Some(vec![
+                    EventName::OnMessageAdd,
+                    EventName::OnConversationAdded,
+                ]),
+                pre_url: url("https://example.com/pre"),
+                post_url: url("https://example.com/post"),
+                pre_generation: 2,
+                post_generation: 3,
+                on_timeout: OnTimeout::Reject,
+                target_flex: true,
+            },
+            timers: Timers {
+                inactive_s: Some(60),
+                closed_s: None,
+            },
+            autocreation_unlocked: true,
+        },
+    ] {
+        let item = item::account::to_item(&settings, 3).unwrap();
+        assert_eq!(item::account::from_item(item).unwrap(), settings);
+    }
+    for (inbound_webhook, sms) in [
+        (InboundWebhook::Unbound, None),
+        (
+            InboundWebhook::Always,
+            Some(call("https://example.com", Method::Get)),
+        ),
+    ] {
+        let number = NumberSettings {
+            sid: NumberSid::from_bytes([1; 16]),
+            version: 2,
+            address: address("+15550002222"),
+            friendly_name: "main".to_owned(),
+            carrier: CarrierName::Simulator,
+            sms_fallback: sms.clone(),
+            sms,
+            inbound_webhook,
+            date_created: at(1),
+            date_updated: at(2),
+        };
+        assert_eq!(
+            item::number::from_item(item::number::to_item(&number).unwrap()).unwrap(),
+            number
+        );
+    }
+    let kinds = [
+        AutoCreationKind::Default,
+        AutoCreationKind::Webhook {
+            call: call("https://example.com", Method::Post),
+            filters: vec![EventName::OnMessageAdded],
+        },
+        AutoCreationKind::Studio {
+            flow_sid: "FW1".to_owned(),
+            retry_count: 3,
+        },
+    ];
+    for kind in kinds {
+        let configuration = AddressConfiguration {
+            sid: AddressConfigurationSid::from_bytes([1; 16]),
+            version: 1,
+            address: address("12345"),
+            friendly_name: Some("short".to_owned()),
+            country: Some("US".to_owned()),
+            auto_creation: AutoCreation {
+                enabled: true,
+                service: Some(ConversationServiceSid::DEFAULT),
+                kind,
+            },
+            date_created: at(1),
+            date_updated: at(2),
+        };
+        let item = item::address_configuration::to_item(&configuration).unwrap();
+        assert_eq!(
+            item::address_configuration::from_item(item).unwrap(),
+            configuration
+        );
+    }
+}
+
+#[test]
+fn a_damaged_item_is_an_error_that_names_it() {
+    let mut item = item::entry::to_item(&capture("", "hi"), false).unwrap();
+    item.remove("h");
+    let error = item::entry::from_item(item).unwrap_err().to_string();
+    assert!(
+        error.contains("C#CH07") && error.contains("L#0000023450#E"),
+        "{error}"
+    );
+}
