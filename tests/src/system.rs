@@ -261,6 +261,13 @@ impl TestSystem {
             .expect(201)
     }
 
+    /// The account's pre-action webhook, with form fields besides.
+    pub async fn ask(&self, url: &str, fields: &[(&str, &str)]) -> Value {
+        let form = [&[("PreWebhookUrl", url)], fields].concat();
+        let path = "/v1/Configuration/Webhooks";
+        self.post(path, &form).await.expect(200)
+    }
+
     /// A new conversation's SID.
     pub async fn conversation(&self, form: &[(&str, &str)]) -> String {
         text(&self.post("/v1/Conversations", form).await.expect(201)["sid"])
@@ -399,6 +406,35 @@ pub fn seconds(time: &Value) -> i64 {
         + (153 * ((month + 9) % 12) + 2) / 5
         + day;
     days * 86_400 + number(11..13) * 3_600 + number(14..16) * 60 + number(17..19)
+}
+
+/// What Twilio always sends.
+pub fn twilio_form<'a>(
+    sid: &'a str,
+    from: &'a str,
+    to: &'a str,
+    body: &'a str,
+) -> [(&'a str, &'a str); 11] {
+    [
+        ("MessageSid", sid),
+        ("SmsSid", sid),
+        ("SmsMessageSid", sid),
+        ("AccountSid", TWILIO_ACCOUNT),
+        ("From", from),
+        ("To", to),
+        ("Body", body),
+        ("NumMedia", "0"),
+        ("NumSegments", "1"),
+        ("SmsStatus", "received"),
+        ("ApiVersion", "2010-04-01"),
+    ]
+}
+
+/// The one row that there is.
+#[track_caller]
+pub fn only(rows: Vec<Value>) -> Value {
+    let [row] = <[Value; 1]>::try_from(rows).expect("one row");
+    row
 }
 
 pub fn encode(form: &[(&str, &str)]) -> String {

@@ -1,1 +1,228 @@
 //! Lambda: the REST API.
+//!
+//! Form in, JSON out, as Twilio's Conversations API has it: paths, parameters, bodies, pages and errors. A handler
+//! reads its parameters into a wish, has a use case of [`service`] fulfil it, and shows what came of it; it decides
+//! nothing.
+//!
+//! Refused here: whoever does not know the token; what is not within its limits; and, aloud, what is not built yet.
+//!
+//! The cast: [`codes`] is every answer that is not a success, [`answer`] writes and logs them; [`request`] and
+//! [`params`] read, [`paging`] turns pages; every other file is one resource.
+
+mod addresses;
+mod answer;
+mod auth;
+mod codes;
+mod configuration;
+mod conversations;
+mod date;
+mod messages;
+mod numbers;
+mod paging;
+mod params;
+mod participant_conversations;
+mod participants;
+mod phone;
+mod request;
+mod timer;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::answer::Answer;
+
+/// What the API needs to answer.
+#[derive(Clone)]
+pub struct Admin {
+    pub app: service::App,
+    /// Opens the API, together with the account's SID.
+    pub token: String,
+}
+
+/// The whole API.
+pub fn router(admin: Admin) -> Router {
+    let admin = Arc::new(admin);
+    let api = Router::new()
+        .route(
+            "/v1/Conversations",
+            get(conversations::list).post(conversations::create),
+        )
+        .route(
+            "/v1/Conversations/{ConversationSid}",
+            get(conversations::fetch)
+                .post(conversations::update)
+                .delete(conversations::delete),
+        )
+        .route(
+            "/v1/Conversations/{ConversationSid}/Participants",
+            get(participants::list).post(participants::create),
+        )
+        .route(
+            "/v1/Conversations/{ConversationSid}/Participants/{Sid}",
+            get(participants::fetch)
+                .post(participants::update)
+                .delete(participants::delete),
+        )
+        .route(
+            "/v1/Conversations/{ConversationSid}/Messages",
+            get(messages::list).post(messages::create),
+        )
+        .route(
+            "/v1/Conversations/{ConversationSid}/Messages/{Sid}",
+            get(messages::fetch)
+                .post(messages::update)
+                .delete(messages::delete),
+        )
+        .route(
+            "/v1/ParticipantConversations",
+            get(participant_conversations::list),
+        )
+        .route(
+            "/v1/Configuration",
+            get(configuration::fetch).post(configuration::update),
+        )
+        .route(
+            "/v1/Configuration/Webhooks",
+            get(webhooks::fetch).post(webhooks::update),
+        )
+        .route(
+            "/v1/Configuration/Addresses",
+            get(addresses::list).post(addresses::create),
+        )
+        .route(
+            "/v1/Configuration/Addresses/{Sid}",
+            get(addresses::fetch)
+                .post(addresses::update)
+                .delete(addresses::delete),
+        )
+        .route(
+            "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers.json",
+            get(numbers::list).post(numbers::create),
+        )
+        .route(
+            "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers/{File}",
+            get(numbers::fetch)
+                .post(numbers::update)
+                .delete(numbers::delete),
+        )
+        .fallback(async || codes::NOT_FOUND)
+        .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED)
+        .layer(from_fn_with_state(admin.clone(), auth::authenticate));
+    let open = Router::new()
+        .route("/healthz", get(healthz))
+        .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED);
+    told(open.merge(api)).with_state(admin)
+}
+
+/// A router whose every answer, to a panic too, is JSON, and whose problems are logged.
+fn told(router: Router<Arc<Admin>>) -> Router<Arc<Admin>> {
+    router
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(from_fn(answer::tell))
+}
+
+async fn healthz() -> Answer {
+    Answer::Ok(json!({"status": "ok"}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::{HeaderMap, Request};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use http_body_util::BodyExt;
+    use routing::AccountSid;
+    use serde_json::Value;
+    use service::{App, Caller, Clock, PublicUrl};
+    use store::{Store, engine_config};
+    use tower::ServiceExt;
+
+    /// An API whose table nobody can reach.
+    fn admin() -> Admin {
+        let client = Store::client(engine_config("http://127.0.0.1:1"));
+        Admin {
+            app: App {
+                store: Store::new(client, "none"),
+                caller: Caller::new("token"),
+                clock: Clock::default(),
+                account: AccountSid::from_bytes([0; 16]),
+                public_url: PublicUrl::parse("http://public.example").unwrap(),
+            },
+            token: "token".to_owned(),
+        }
+    }
+
+    async fn send(router: Router, request: Request<Body>) -> (u16, Value, HeaderMap) {
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&body).unwrap();
+        (parts.status.as_u16(), body, parts.headers)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_cannot_be_a_request_is_refused_before_the_table_is_asked() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let list = "/v1/Conversations";
+        let large = "a".repeat(request::BODY_BYTES_MAX + 1);
+        let many = "a=1&".repeat(carriers::PARAMETERS_MAX + 1);
+        for (method, path, content_type, body, status, code) in [
+            ("GET", "/v1/Services/IS0", "", "", 404, 20404),
+            ("GET", "/", "", "", 404, 20404),
+            ("GET", "/v1/Conversations/", "", "", 404, 20404),
+            ("GET", "/v1/Conversations/%ff", "", "", 404, 20404),
+            ("PUT", list, "", "", 405, 20004),
+            ("POST", "/v1/ParticipantConversations", "", "", 405, 20004),
+            ("POST", list, "application/json", "{}", 415, 20001),
+            ("POST", list, "", "a=1", 415, 20001),
+            ("POST", list, form, &large, 413, 20001),
+            ("POST", list, form, &many, 400, 20001),
+            ("POST", list, form, "FriendlyName=%ff", 400, 20001),
+            ("POST", list, form, "State=open", 400, 50378),
+            ("GET", "/v1/Conversations?Page=-1", "", "", 400, 19038),
+            ("GET", "/v1/Conversations?PageToken=!", "", "", 400, 21481),
+        ] {
+            let credentials = STANDARD.encode(format!("AC{}:token", "0".repeat(32)));
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("Authorization", format!("Basic {credentials}"))
+                .header("Content-Type", content_type)
+                .body(Body::from(body.to_owned()));
+            let (found, body, _) = send(router(admin()), request.unwrap()).await;
+            assert_eq!(found, status, "{method} {path} {body}");
+            assert_eq!(body["code"], code, "{method} {path}");
+            assert_eq!(body["status"], status, "{method} {path}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_the_health_check_is_open() {
+        let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let (status, body, _) = send(router(admin()), get("/healthz")).await;
+        assert_eq!((status, body), (200, json!({"status": "ok"})));
+        for path in ["/v1/Conversations", "/nowhere", "/"] {
+            let (status, body, headers) = send(router(admin()), get(path)).await;
+            assert_eq!((status, &body["code"]), (401, &json!(20003)), "{path}");
+            assert_eq!(headers["WWW-Authenticate"], "Basic realm=\"Crosspoint\"");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_panic_is_an_answer_like_any_other() {
+        let panics = get(async || -> Answer { panic!("on purpose") });
+        let router = told(Router::new().route("/panic", panics));
+        let router = router.with_state(Arc::new(admin()));
+        let request = Request::get("/panic").body(Body::empty()).unwrap();
+        let (status, body, _) = send(router, request).await;
+        assert_eq!((status, &body["code"]), (500, &json!(20500)));
+        assert_eq!(body["message"], "Internal server error");
+    }
+}

@@ -27,11 +27,6 @@ pub(crate) fn refused(status: StatusCode, message: &str) -> Response<Bytes> {
     response(status, "application/json", body.into())
 }
 
-/// What the carrier is to send again.
-pub(crate) fn failed(status: StatusCode, message: &str) -> Response<Bytes> {
-    refused(status, message)
-}
-
 pub(crate) fn replied(received: Result<Received, ReceiveError>) -> Response<Bytes> {
     match received {
         Ok(Received {
@@ -42,19 +37,19 @@ pub(crate) fn replied(received: Result<Received, ReceiveError>) -> Response<Byte
             let chain = &error as &dyn std::error::Error;
             tracing::error!(error = chain, "an inbound message was not accepted");
             match error {
-                ReceiveError::ForwardFailed => failed(
+                ReceiveError::ForwardFailed => refused(
                     StatusCode::BAD_GATEWAY,
                     "the number's own webhook gave no usable answer",
                 ),
-                ReceiveError::Contended => failed(
+                ReceiveError::Contended => refused(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "too many messages at once; send the message again",
                 ),
-                ReceiveError::Store(error) if error.retryable() => failed(
+                ReceiveError::Store(error) if error.retryable() => refused(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "not available; send the message again",
                 ),
-                ReceiveError::Store(_) => failed(
+                ReceiveError::Store(_) => refused(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal error; send the message again",
                 ),

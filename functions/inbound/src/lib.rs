@@ -7,6 +7,7 @@
 mod answer;
 mod authenticate;
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use http::{Method, Request, Response, StatusCode};
 use service::{App, RECEIVE_TIME, TwilioCredentials, receive};
 use store::Deadline;
 
-use crate::answer::{Refusal, failed, refused, replied};
+use crate::answer::{Refusal, refused, replied};
 
 /// What the function needs to answer.
 #[derive(Debug)]
@@ -34,19 +35,20 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers one request. A panic is answered 500, and the function lives on.
 pub async fn handle(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
-    match AssertUnwindSafe(answer(inbound, request))
+    guarded(answer(inbound, request)).await
+}
+
+async fn guarded(answer: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
+    AssertUnwindSafe(answer)
         .catch_unwind()
         .await
-    {
-        Ok(response) => response,
-        Err(_) => {
+        .unwrap_or_else(|_| {
             tracing::error!("the handler of an inbound message panicked");
-            failed(
+            refused(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal error; send the message again",
             )
-        }
-    }
+        })
 }
 
 async fn answer(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
@@ -124,4 +126,16 @@ fn read(inbound: &Inbound, request: &Request<Bytes>) -> Result<routing::Inbound,
         }
     };
     parsed.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_500() {
+        let response = guarded(async { panic!("a defect") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!String::from_utf8_lossy(response.body()).contains("defect"));
+    }
 }

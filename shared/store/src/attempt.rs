@@ -67,16 +67,21 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse
     }
 }
 
-/// Doubles from 10 ms to 640 ms; each pause is a random part of it, so that rivals spread out.
-const PAUSE_MS_FIRST: u64 = 10;
-const PAUSE_DOUBLINGS_MAX: u32 = 6;
+/// The longest pauses, in milliseconds; each is a random part of its window, so that rivals spread out. Two rivals pass
+/// each other within the first; the last gives two hundred a turn each on a log that takes a hundred changes a second.
+const PAUSE_WINDOWS_MS: [u64; 6] = [10, 30, 90, 270, 810, 2_430];
 
-/// Waits before attempt number `attempt` (from 1).
+/// Waits before attempt number `attempt` (from 1), and leaves time for it.
 pub async fn pause(attempt: u32, deadline: Deadline) {
-    let window = PAUSE_MS_FIRST << attempt.saturating_sub(1).min(PAUSE_DOUBLINGS_MAX);
+    let last = PAUSE_WINDOWS_MS.len() - 1;
+    let index = usize::try_from(attempt.saturating_sub(1))
+        .unwrap_or(last)
+        .min(last);
+    let left_ms = u64::try_from(deadline.remaining().as_millis()).unwrap_or(u64::MAX);
+    let window_ms = PAUSE_WINDOWS_MS[index].min(left_ms / 2).max(1);
     let random = getrandom::u64().unwrap_or(u64::MAX / 2);
-    let pause = Duration::from_millis(1 + random % window);
-    tokio::time::sleep(pause.min(deadline.remaining())).await;
+    tokio::time::sleep(Duration::from_millis(1 + random % window_ms).min(deadline.remaining()))
+        .await;
 }
 
 /// Sends a read until it is answered or the deadline has passed.

@@ -77,7 +77,11 @@ impl Store {
         deadline: Deadline,
     ) -> Result<Page<MessageView>, StoreError> {
         let mut position = match page.position()? {
-            Some(text) => Some(text.parse::<u64>().map_err(|_| StoreError::PageToken)?),
+            Some(text) => Some(
+                text.parse::<u32>()
+                    .map_err(|_| StoreError::PageToken)?
+                    .into(),
+            ),
             None => None,
         };
         let mut rows: Vec<MessageView> = Vec::new();

@@ -31,8 +31,8 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// A position is a sort key; none of ours is longer.
-const TOKEN_BYTES_MAX: usize = 1_500;
+/// A position is a sort key, which DynamoDB bounds to 1,024 bytes: 1,023 of them encoded.
+const TOKEN_BYTES_MAX: usize = 1_364;
 
 pub(crate) fn encode(position: &str) -> String {
     URL_SAFE_NO_PAD.encode(position)
@@ -79,6 +79,10 @@ impl Store {
     ) -> Result<Vec<IndexRow>, StoreError> {
         // Sort keys are text without control characters, so these bound them all.
         let (low, high) = (after.unwrap_or("\u{1}"), before.unwrap_or("\u{10ffff}"));
+        // DynamoDB refuses such bounds; a filter or a token can ask for them.
+        if low > high {
+            return Ok(Vec::new());
+        }
         let names = HashMap::from([
             ("#p".to_owned(), index.partition_key.to_owned()),
             ("#s".to_owned(), index.sort_key.to_owned()),

@@ -43,7 +43,7 @@ impl Store {
     ) -> Result<Page<Participant>, StoreError> {
         let after = page.position()?;
         let from = after.as_deref().unwrap_or(key::PARTICIPANT_FIRST);
-        if !from.starts_with(key::PARTICIPANT_FIRST) {
+        if !from.starts_with(key::PARTICIPANT_FIRST) || from > key::PARTICIPANT_END {
             return Err(StoreError::PageToken);
         }
         let limit = i32::try_from(page.size + 2).unwrap_or(i32::MAX);

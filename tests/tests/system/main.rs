@@ -25,5 +25,13 @@ macro_rules! on_both_engines {
     };
 }
 
+mod bad_input;
 mod faults;
+mod forward;
+mod journey;
 mod races;
+mod rest_conversations;
+mod rest_messages;
+mod rest_participants;
+mod rest_settings;
+mod veto;

@@ -1,0 +1,474 @@
+//! `/v1/Configuration/Addresses`: what happens to a message to one of our addresses when nothing holds its pair. An
+//! address names its configuration in a path as well as the SID does.
+
+use routing::{
+    Address, AddressConfiguration, AddressConfigurationSid, AutoCreation, AutoCreationKind, Call,
+    Channel, ConversationServiceSid, EventName, Metadata, Method, WebhookUrl,
+};
+use serde_json::{Value, json};
+use service::{
+    ChangeError, create_address_configuration, delete_address_configuration,
+    update_address_configuration,
+};
+
+use crate::answer::Answer;
+use crate::codes::{self, Problem};
+use crate::conversations::check_conversation_service;
+use crate::paging::{List, PageSizes, Paging};
+use crate::params::Params;
+use crate::request::Request;
+use crate::{date, phone};
+
+const PAGE_SIZES: PageSizes = PageSizes {
+    default: 50,
+    max: 50,
+};
+
+/// With `Type`, a page may be short, and even empty, and still have a next one.
+pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
+    let paging = Paging::read(&request.params, PAGE_SIZES)?;
+    let text = request.params.given("Type")?;
+    let channel = text.map(channel).transpose()?;
+    let store = &request.app().store;
+    let page = store
+        .address_configuration_list(paging.request(), request.deadline())
+        .await?;
+    let rows = page
+        .rows
+        .iter()
+        .filter(|row| channel.is_none_or(|channel| row.address.channel() == channel));
+    Ok(Answer::Ok(paging.list(List {
+        url: request.url("/v1/Configuration/Addresses"),
+        filters: text.map(|text| ("Type", text)).into_iter().collect(),
+        key: "address_configurations",
+        rows: rows.map(|row| body(&request, row)).collect(),
+        next: page.next,
+    })))
+}
+
+pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
+    let params = &request.params;
+    let missing = |name| move || codes::parameter(name, "is required");
+    let channel = channel(params.given("Type")?.ok_or_else(missing("Type"))?)?;
+    let address = params.given("Address")?.ok_or_else(missing("Address"))?;
+    let address = phone::address(address).filter(|address| address.can_receive());
+    let address = address.ok_or(codes::ADDRESS_INVALID)?;
+    if address.channel() != channel {
+        return Err(codes::parameter("Type", "is not the channel of Address"));
+    }
+    let country = country(params, &address)?;
+    let friendly_name = friendly_name(params)?.flatten();
+    let auto_creation = Wish::read(params)?.merge(&AutoCreation {
+        enabled: false,
+        service: None,
+        kind: AutoCreationKind::Default,
+    })?;
+    let configuration = create_address_configuration(
+        request.app(),
+        address,
+        friendly_name,
+        country,
+        auto_creation,
+        request.deadline(),
+    );
+    Ok(Answer::Created(body(&request, &configuration.await?)))
+}
+
+pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
+    let named = Named::of(&request)?;
+    let configuration = named.get(&request).await?;
+    Ok(Answer::Ok(body(&request, &configuration)))
+}
+
+pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
+    let named = Named::of(&request)?;
+    let friendly_name = friendly_name(&request.params)?;
+    let wish = Wish::read(&request.params)?;
+    // What is wrong with the wish is told from what stands there now.
+    wish.merge(&named.get(&request).await?.auto_creation)?;
+    let edit = |before: AddressConfiguration| {
+        // Only if somebody else changed it since.
+        let merged = wish.merge(&before.auto_creation);
+        Ok(AddressConfiguration {
+            auto_creation: merged.map_err(|_| ChangeError::Contended)?,
+            friendly_name: friendly_name
+                .clone()
+                .unwrap_or_else(|| before.friendly_name.clone()),
+            ..before
+        })
+    };
+    let select = |found: &AddressConfiguration| named.is(found);
+    let deadline = request.deadline();
+    let updated =
+        update_address_configuration(request.app(), &named.address, select, edit, deadline).await?;
+    Ok(Answer::Ok(body(&request, &updated)))
+}
+
+pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
+    let named = Named::of(&request)?;
+    let select = |found: &AddressConfiguration| named.is(found);
+    let deadline = request.deadline();
+    delete_address_configuration(request.app(), &named.address, select, deadline).await?;
+    Ok(Answer::NoContent)
+}
+
+/// The configuration that a path names: that of an address, and with that SID if one is given.
+struct Named {
+    address: Address,
+    sid: Option<AddressConfigurationSid>,
+}
+
+impl Named {
+    fn of(request: &Request) -> Result<Named, Problem> {
+        let text = request.segment("Sid");
+        let sid = AddressConfigurationSid::parse(text);
+        let address = match sid {
+            Some(sid) => sid.address(),
+            None => phone::address(text),
+        };
+        let address = address.ok_or(codes::NOT_FOUND)?;
+        Ok(Named { address, sid })
+    }
+
+    fn is(&self, found: &AddressConfiguration) -> bool {
+        self.sid.is_none_or(|sid| sid == found.sid)
+    }
+
+    async fn get(&self, request: &Request) -> Result<AddressConfiguration, Problem> {
+        let store = &request.app().store;
+        let (_, found) = store
+            .receiver_get(&self.address, request.deadline())
+            .await?;
+        found.filter(|found| self.is(found)).ok_or(codes::NOT_FOUND)
+    }
+}
+
+fn channel(text: &str) -> Result<Channel, Problem> {
+    [Channel::Sms, Channel::WhatsApp]
+        .into_iter()
+        .find(|channel| channel.as_str().eq_ignore_ascii_case(text))
+        .ok_or_else(|| {
+            codes::parameter("Type", "must be sms or whatsapp; no other is supported yet")
+        })
+}
+
+/// `Some(None)`: an empty name, which removes it.
+fn friendly_name(params: &Params) -> Result<Option<Option<String>>, Problem> {
+    let max = Metadata::NAME_CHARACTERS_MAX;
+    let name = params.text("FriendlyName", max, codes::FRIENDLY_NAME_TOO_LONG)?;
+    Ok(name.map(|name| Some(name).filter(|name| !name.is_empty())))
+}
+
+/// Only a short code means different things in different countries.
+fn country(params: &Params, address: &Address) -> Result<Option<String>, Problem> {
+    const NAME: &str = "AddressCountry";
+    match params.given(NAME)? {
+        None => Ok(None),
+        Some(_) if address.is_e164() => Err(codes::parameter(NAME, "is for short codes alone")),
+        Some(code) if code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()) => {
+            Ok(Some(code.to_ascii_uppercase()))
+        }
+        Some(_) => Err(codes::parameter(NAME, "must be two letters (ISO 3166-1)")),
+    }
+}
+
+const DEFAULT: &str = "default";
+const WEBHOOK: &str = "webhook";
+const STUDIO: &str = "studio";
+
+const WEBHOOK_URL: &str = "AutoCreation.WebhookUrl";
+const WEBHOOK_METHOD: &str = "AutoCreation.WebhookMethod";
+const WEBHOOK_FILTERS: &str = "AutoCreation.WebhookFilters";
+const STUDIO_FLOW_SID: &str = "AutoCreation.StudioFlowSid";
+const STUDIO_RETRY_COUNT: &str = "AutoCreation.StudioRetryCount";
+
+const RETRY_COUNT_MAX: u8 = 3;
+
+/// What is asked of autocreation; what is `None` stays.
+#[derive(Clone, Debug)]
+struct Wish {
+    enabled: Option<bool>,
+    kind: Option<&'static str>,
+    /// `Some(None)`: the account's default again.
+    service: Option<Option<ConversationServiceSid>>,
+    url: Option<WebhookUrl>,
+    method: Option<Method>,
+    filters: Option<Vec<EventName>>,
+    flow_sid: Option<String>,
+    retry_count: Option<u8>,
+}
+
+impl Wish {
+    fn read(params: &Params) -> Result<Wish, Problem> {
+        let kind = |text: &str| {
+            [DEFAULT, WEBHOOK, STUDIO]
+                .into_iter()
+                .find(|kind| kind.eq_ignore_ascii_case(text))
+        };
+        let kind_invalid = codes::parameter(
+            "AutoCreation.Type",
+            "must be one of webhook, studio and default",
+        );
+        let service = params.once("AutoCreation.ConversationServiceSid")?;
+        check_conversation_service(service.filter(|text| !text.is_empty()))?;
+        let url_invalid = codes::parameter(WEBHOOK_URL, "must be an absolute http or https URL");
+        let retry_count = |text: &str| text.parse().ok().filter(|count| *count <= RETRY_COUNT_MAX);
+        let retry_count_invalid = codes::parameter(STUDIO_RETRY_COUNT, "must be 0, 1, 2 or 3");
+        Ok(Wish {
+            enabled: params.boolean("AutoCreation.Enabled")?,
+            kind: params.choice("AutoCreation.Type", kind, kind_invalid)?,
+            service: service.map(ConversationServiceSid::parse),
+            url: params
+                .url(WEBHOOK_URL, |error| codes::url(error, url_invalid))?
+                .flatten(),
+            method: params.method(WEBHOOK_METHOD)?,
+            filters: params.events(WEBHOOK_FILTERS, EventName::fits_autocreation)?,
+            flow_sid: params
+                .given(STUDIO_FLOW_SID)?
+                .map(|text| flow_sid(text).ok_or(codes::FLOW_SID))
+                .transpose()?,
+            retry_count: params.choice(STUDIO_RETRY_COUNT, retry_count, retry_count_invalid)?,
+        })
+    }
+
+    /// What stands there, with what is asked for. A parameter that its type does not have is refused.
+    fn merge(&self, before: &AutoCreation) -> Result<AutoCreation, Problem> {
+        let kind = self.kind.unwrap_or(kind(&before.kind));
+        let strays = [
+            (WEBHOOK_URL, self.url.is_some(), WEBHOOK),
+            (WEBHOOK_METHOD, self.method.is_some(), WEBHOOK),
+            (WEBHOOK_FILTERS, self.filters.is_some(), WEBHOOK),
+            (STUDIO_FLOW_SID, self.flow_sid.is_some(), STUDIO),
+            (STUDIO_RETRY_COUNT, self.retry_count.is_some(), STUDIO),
+        ];
+        for (name, given, of) in strays {
+            if given && of != kind {
+                let reason = format!("goes with AutoCreation.Type {of} alone");
+                return Err(codes::parameter(name, reason));
+            }
+        }
+        let kind = match kind {
+            WEBHOOK => self.webhook(&before.kind)?,
+            STUDIO => self.studio(&before.kind)?,
+            _ => AutoCreationKind::Default,
+        };
+        Ok(AutoCreation {
+            enabled: self.enabled.unwrap_or(before.enabled),
+            service: self.service.unwrap_or(before.service),
+            kind,
+        })
+    }
+
+    /// Without filters, or with their list cleared, a webhook hears every event that it can hear.
+    fn webhook(&self, before: &AutoCreationKind) -> Result<AutoCreationKind, Problem> {
+        let (call, filters) = match before {
+            AutoCreationKind::Webhook { call, filters } => (Some(call), Some(filters)),
+            _ => (None, None),
+        };
+        let url = self.url.as_ref().or(call.map(|call| &call.url));
+        let method = self.method.or(call.map(|call| call.method));
+        let filters = self.filters.as_ref().or(filters);
+        let filters = filters.filter(|events| !events.is_empty());
+        let every = || EventName::ALL.into_iter().filter(|e| e.fits_autocreation());
+        Ok(AutoCreationKind::Webhook {
+            call: Call {
+                url: url.ok_or(codes::URL_MISSING)?.clone(),
+                method: method.unwrap_or_default(),
+            },
+            filters: filters.cloned().unwrap_or_else(|| every().collect()),
+        })
+    }
+
+    fn studio(&self, before: &AutoCreationKind) -> Result<AutoCreationKind, Problem> {
+        let (flow_sid, retry_count) = match before {
+            AutoCreationKind::Studio {
+                flow_sid,
+                retry_count,
+            } => (Some(flow_sid), Some(*retry_count)),
+            _ => (None, None),
+        };
+        let flow_sid = self.flow_sid.as_ref().or(flow_sid);
+        Ok(AutoCreationKind::Studio {
+            flow_sid: flow_sid.ok_or(codes::FLOW_SID)?.clone(),
+            retry_count: self.retry_count.or(retry_count).unwrap_or(0),
+        })
+    }
+}
+
+fn flow_sid(text: &str) -> Option<String> {
+    let digits = text.strip_prefix("FW")?;
+    let fits = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    fits.then(|| format!("FW{}", digits.to_ascii_lowercase()))
+}
+
+fn kind(kind: &AutoCreationKind) -> &'static str {
+    match kind {
+        AutoCreationKind::Default => DEFAULT,
+        AutoCreationKind::Webhook { .. } => WEBHOOK,
+        AutoCreationKind::Studio { .. } => STUDIO,
+    }
+}
+
+fn body(request: &Request, configuration: &AddressConfiguration) -> Value {
+    let sid = configuration.sid.to_string();
+    json!({
+        "account_sid": request.account().to_string(),
+        "type": configuration.address.channel().as_str(),
+        "address": configuration.address.to_string(),
+        "friendly_name": configuration.friendly_name,
+        "address_country": configuration.country,
+        "auto_creation": auto_creation(&configuration.auto_creation),
+        "date_created": date::iso(configuration.date_created),
+        "date_updated": date::iso(configuration.date_updated),
+        "url": request.url(&format!("/v1/Configuration/Addresses/{sid}")),
+        "sid": sid,
+    })
+}
+
+/// The service stands with the two types that have a hook of their own, and wherever it was set.
+fn auto_creation(auto_creation: &AutoCreation) -> Value {
+    let mut body = json!({
+        "enabled": auto_creation.enabled,
+        "type": kind(&auto_creation.kind),
+    });
+    match &auto_creation.kind {
+        AutoCreationKind::Default => {}
+        AutoCreationKind::Webhook { call, filters } => {
+            let filters: Vec<&str> = filters.iter().map(|event| event.as_str()).collect();
+            body["webhook_url"] = call.url.as_str().into();
+            body["webhook_method"] = call.method.as_str().into();
+            body["webhook_filters"] = filters.into();
+        }
+        AutoCreationKind::Studio {
+            flow_sid,
+            retry_count,
+        } => {
+            body["studio_flow_sid"] = flow_sid.as_str().into();
+            body["studio_retry_count"] = (*retry_count).into();
+        }
+    }
+    let hooked = !matches!(auto_creation.kind, AutoCreationKind::Default);
+    let default = hooked.then_some(ConversationServiceSid::DEFAULT);
+    if let Some(service) = auto_creation.service.or(default) {
+        body["conversation_service_sid"] = service.to_string().into();
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carriers::Form;
+
+    const NONE: AutoCreation = AutoCreation {
+        enabled: false,
+        service: None,
+        kind: AutoCreationKind::Default,
+    };
+
+    fn merge(body: &str, before: &AutoCreation) -> Result<AutoCreation, u32> {
+        let params = Params::new(Form::parse(body.as_bytes()).unwrap());
+        let merged = Wish::read(&params).and_then(|wish| wish.merge(before));
+        merged.map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn each_type_has_its_parameters() {
+        let flow = format!("AutoCreation.StudioFlowSid=FW{}", "a".repeat(32));
+        let webhook = "AutoCreation.Type=webhook&AutoCreation.WebhookUrl=https://a.example";
+        let studio = format!("AutoCreation.Type=Studio&{flow}");
+        let more = |first: &str, second: &str| format!("{first}&AutoCreation.{second}");
+        for (body, error) in [
+            ("".to_owned(), None),
+            ("AutoCreation.Type=default".to_owned(), None),
+            ("AutoCreation.Type=sms".to_owned(), Some(20001)),
+            ("AutoCreation.Enabled=maybe".to_owned(), Some(20001)),
+            (webhook.to_owned(), None),
+            ("AutoCreation.Type=webhook".to_owned(), Some(50369)),
+            (
+                "AutoCreation.Type=webhook&AutoCreation.WebhookUrl=x".to_owned(),
+                Some(20001),
+            ),
+            (webhook.replace("a.example", &"a".repeat(512)), Some(50372)),
+            (more(webhook, "WebhookMethod=get"), None),
+            (more(webhook, "WebhookMethod=put"), Some(20001)),
+            (more(webhook, "WebhookFilters=onMessageAdded"), None),
+            (
+                more(webhook, "WebhookFilters=onConversationAdded"),
+                Some(50365),
+            ),
+            (more(webhook, &flow[13..]), Some(20001)),
+            (
+                "AutoCreation.WebhookUrl=https://a.example".to_owned(),
+                Some(20001),
+            ),
+            (studio.clone(), None),
+            ("AutoCreation.Type=studio".to_owned(), Some(50367)),
+            (
+                "AutoCreation.Type=studio&AutoCreation.StudioFlowSid=FW1".to_owned(),
+                Some(50367),
+            ),
+            (more(&studio, "StudioRetryCount=3"), None),
+            (more(&studio, "StudioRetryCount=4"), Some(20001)),
+            (
+                format!(
+                    "AutoCreation.ConversationServiceSid={}",
+                    ConversationServiceSid::DEFAULT
+                ),
+                None,
+            ),
+            (
+                "AutoCreation.ConversationServiceSid=IS1".to_owned(),
+                Some(50050),
+            ),
+        ] {
+            assert_eq!(merge(&body, &NONE).err(), error, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let made = "AutoCreation.Enabled=true&AutoCreation.Type=webhook\
+                    &AutoCreation.WebhookUrl=https://a.example&AutoCreation.WebhookMethod=get\
+                    &AutoCreation.WebhookFilters=onMessageAdded";
+        let before = merge(made, &NONE).unwrap();
+        assert_eq!(merge("", &before), Ok(before.clone()));
+        let moved = merge("AutoCreation.WebhookUrl=https://b.example", &before).unwrap();
+        let shown = json!({
+            "enabled": true,
+            "type": "webhook",
+            "conversation_service_sid": ConversationServiceSid::DEFAULT.to_string(),
+            "webhook_url": "https://b.example",
+            "webhook_method": "GET",
+            "webhook_filters": ["onMessageAdded"],
+        });
+        assert_eq!(auto_creation(&moved), shown);
+        let plain = merge("AutoCreation.Type=default", &before).unwrap();
+        assert_eq!(
+            auto_creation(&plain),
+            json!({"enabled": true, "type": "default"})
+        );
+    }
+
+    #[test]
+    fn a_webhook_without_filters_hears_all_ten_events() {
+        let made = "AutoCreation.Type=webhook&AutoCreation.WebhookUrl=https://a.example";
+        let AutoCreationKind::Webhook { filters, .. } = merge(made, &NONE).unwrap().kind else {
+            panic!("not a webhook");
+        };
+        assert_eq!(filters.len(), 10);
+    }
+
+    #[test]
+    fn a_country_is_for_short_codes() {
+        let of = |address: &str, code: &str| {
+            let params = Params::new([("AddressCountry", code)].into_iter().collect::<Form>());
+            country(&params, &address.parse().unwrap()).map_err(|problem| problem.code)
+        };
+        assert_eq!(of("12345", "us"), Ok(Some("US".to_owned())));
+        assert_eq!(of("12345", ""), Ok(None));
+        assert_eq!(of("12345", "USA"), Err(20001));
+        assert_eq!(of("12345", "1A"), Err(20001));
+        assert_eq!(of("+15550001111", "US"), Err(20001));
+    }
+}

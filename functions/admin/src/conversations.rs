@@ -1,0 +1,329 @@
+//! `/v1/Conversations`: the conversations of the default service. Wherever a path names one, its unique name will do.
+//!
+//! `DateCreated` and `DateUpdated` are not ours to set, and ignored.
+
+use jiff::Timestamp;
+use routing::change::{ConversationEdit, NewConversation};
+use routing::{
+    ConversationServiceSid, ConversationSid, MessagingServiceSid, Metadata, State, Timers,
+};
+use serde_json::{Map, Value, json};
+use service::{create_conversation, delete_conversation, update_conversation};
+use store::{ConversationFilter, View};
+
+use crate::answer::Answer;
+use crate::codes::{self, Problem};
+use crate::date;
+use crate::paging::{List, PageSizes, Paging};
+use crate::params::Params;
+use crate::request::Request;
+
+const PAGE_SIZES: PageSizes = PageSizes {
+    default: 50,
+    max: 100,
+};
+/// E-mail is a channel that we do not have.
+const UNSUPPORTED: [&str; 2] = ["Bindings.Email.Address", "Bindings.Email.Name"];
+
+pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
+    let params = &request.params;
+    let paging = Paging::read(params, PAGE_SIZES)?;
+    let start = params.given("StartDate")?;
+    let end = params.given("EndDate")?;
+    let state = params.given("State")?;
+    let filter = ConversationFilter {
+        state: state
+            .map(|text| State::parse(text).ok_or(codes::STATE_INVALID))
+            .transpose()?,
+        created_from: bound("StartDate", start, date::from)?,
+        created_before: bound("EndDate", end, date::before)?,
+    };
+    let page = request
+        .app()
+        .store
+        .conversation_list(
+            ConversationServiceSid::DEFAULT,
+            filter,
+            paging.request(),
+            request.deadline(),
+        )
+        .await?;
+    let filters = [("StartDate", start), ("EndDate", end), ("State", state)];
+    let rows = page.rows.iter().filter(|view| !view.tail.header.terminal);
+    Ok(Answer::Ok(
+        paging.list(List {
+            url: request.url("/v1/Conversations"),
+            filters: filters
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect(),
+            key: "conversations",
+            rows: rows.map(|view| body(&request, view)).collect(),
+            next: page.next,
+        }),
+    ))
+}
+
+pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
+    let wish = Wish::read(&request.params)?;
+    let new = NewConversation {
+        service: ConversationServiceSid::DEFAULT,
+        messaging_service: MessagingServiceSid::DEFAULT,
+        friendly_name: wish.friendly_name.filter(|name| !name.is_empty()),
+        unique_name: wish.unique_name,
+        attributes: wish.attributes.unwrap_or_else(|| "{}".to_owned()),
+        state: wish.state.unwrap_or(State::Active),
+        inactive_s: wish.inactive_s,
+        closed_s: wish.closed_s,
+    };
+    let view = create_conversation(request.app(), new, request.asked).await?;
+    Ok(Answer::Created(body(&request, &view)))
+}
+
+pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
+    let sid = named(&request).await?;
+    let store = &request.app().store;
+    let view = store.conversation_get(sid, request.deadline()).await?;
+    let view = view.filter(|view| view.metadata.service == ConversationServiceSid::DEFAULT);
+    Ok(Answer::Ok(body(&request, &view.ok_or(codes::NOT_FOUND)?)))
+}
+
+pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
+    let wish = Wish::read(&request.params)?;
+    let edit = ConversationEdit {
+        friendly_name: wish.friendly_name,
+        unique_name: wish.unique_name,
+        attributes: wish.attributes,
+        state: wish.state,
+        inactive_s: wish.inactive_s,
+        closed_s: wish.closed_s,
+    };
+    let sid = named(&request).await?;
+    let view = update_conversation(request.app(), sid, edit, request.asked).await?;
+    Ok(Answer::Ok(body(&request, &view)))
+}
+
+pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
+    let sid = named(&request).await?;
+    delete_conversation(request.app(), sid, request.asked).await?;
+    Ok(Answer::NoContent)
+}
+
+/// The conversation that the path names by its SID or by its unique name. One that is named by its SID may not exist.
+pub(crate) async fn named(request: &Request) -> Result<ConversationSid, Problem> {
+    let text = request.segment("ConversationSid");
+    if let Some(sid) = ConversationSid::parse(text) {
+        return Ok(sid);
+    }
+    if text.chars().count() > Metadata::NAME_CHARACTERS_MAX {
+        return Err(codes::NOT_FOUND);
+    }
+    let store = &request.app().store;
+    let service = ConversationServiceSid::DEFAULT;
+    let sid = store.name_get(service, text, request.deadline()).await?;
+    sid.ok_or(codes::NOT_FOUND)
+}
+
+/// Refuses a conversation that is not there for readers.
+pub(crate) async fn present(request: &Request, sid: ConversationSid) -> Result<(), Problem> {
+    let tail = request
+        .app()
+        .store
+        .tail_get(sid, request.deadline())
+        .await?;
+    match tail.map(|tail| (tail.header.terminal, tail.header.service)) {
+        Some((false, ConversationServiceSid::DEFAULT)) => Ok(()),
+        _ => Err(codes::NOT_FOUND),
+    }
+}
+
+/// The path of a conversation.
+pub(crate) fn path(sid: ConversationSid) -> String {
+    format!("/v1/Conversations/{sid}")
+}
+
+/// What becomes of a conversation by its timers, and when; without timers, `{}`.
+pub(crate) fn timers(view: &View) -> Value {
+    let (inactive, closed) = view.dates();
+    let dates = [("date_inactive", inactive), ("date_closed", closed)];
+    let dates: Map<String, Value> = dates
+        .into_iter()
+        .filter_map(|(name, at)| Some((name.to_owned(), date::iso(at?).into())))
+        .collect();
+    dates.into()
+}
+
+/// What is asked for, on creation and later.
+struct Wish {
+    friendly_name: Option<String>,
+    unique_name: Option<String>,
+    attributes: Option<String>,
+    state: Option<State>,
+    inactive_s: Option<u64>,
+    closed_s: Option<u64>,
+}
+
+impl Wish {
+    fn read(params: &Params) -> Result<Wish, Problem> {
+        params.refuse(&UNSUPPORTED)?;
+        check_messaging_service(params.once("MessagingServiceSid")?)?;
+        Ok(Wish {
+            friendly_name: params.text(
+                "FriendlyName",
+                Metadata::NAME_CHARACTERS_MAX,
+                codes::FRIENDLY_NAME_TOO_LONG,
+            )?,
+            unique_name: unique_name(params)?,
+            attributes: params.attributes(Metadata::ATTRIBUTES_BYTES_MAX)?,
+            state: match params.once("State")? {
+                Some("") => return Err(codes::STATE_EMPTY),
+                text => text
+                    .map(|text| State::parse(text).ok_or(codes::STATE_INVALID))
+                    .transpose()?,
+            },
+            inactive_s: params.timer(
+                "Timers.Inactive",
+                Timers::INACTIVE_S_MIN,
+                codes::INACTIVE_TIMER,
+                codes::INACTIVE_TIMER_SHORT,
+            )?,
+            closed_s: params.timer(
+                "Timers.Closed",
+                Timers::CLOSED_S_MIN,
+                codes::CLOSED_TIMER,
+                codes::CLOSED_TIMER_SHORT,
+            )?,
+        })
+    }
+}
+
+/// An empty name is none.
+fn unique_name(params: &Params) -> Result<Option<String>, Problem> {
+    let max = Metadata::NAME_CHARACTERS_MAX;
+    let name = params.text("UniqueName", max, codes::UNIQUE_NAME_TOO_LONG)?;
+    let name = name.filter(|name| !name.is_empty());
+    let is_sid = |name: &String| ConversationSid::parse(name).is_some();
+    match name.as_ref().is_some_and(is_sid) {
+        true => Err(codes::UNIQUE_NAME_IS_SID),
+        false => Ok(name),
+    }
+}
+
+/// There is one messaging service.
+pub(crate) fn check_messaging_service(text: Option<&str>) -> Result<(), Problem> {
+    match text.map(MessagingServiceSid::parse) {
+        None | Some(Some(MessagingServiceSid::DEFAULT)) => Ok(()),
+        Some(_) => Err(codes::MESSAGING_SERVICE),
+    }
+}
+
+/// There is one conversation service.
+pub(crate) fn check_conversation_service(text: Option<&str>) -> Result<(), Problem> {
+    match text.map(ConversationServiceSid::parse) {
+        None | Some(Some(ConversationServiceSid::DEFAULT)) => Ok(()),
+        Some(_) => Err(codes::SERVICE_NOT_FOUND),
+    }
+}
+
+fn bound(
+    name: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Option<Timestamp>,
+) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let at = read(text).ok_or_else(|| {
+        let reason = "must be a date (2026-01-31), with or without a time (T00:00:00Z)";
+        codes::parameter(name, reason)
+    })?;
+    Ok(Some(at.min(LISTED_MAX)))
+}
+
+/// In the year 2286: the last millisecond of 13 digits, in which the store's lists are ordered.
+const LISTED_MAX: Timestamp = Timestamp::constant(9_999_999_999, 999_000_000);
+
+fn body(request: &Request, view: &View) -> Value {
+    let (metadata, header) = (&view.metadata, &view.tail.header);
+    let url = request.url(&path(metadata.conversation));
+    json!({
+        "sid": metadata.conversation.to_string(),
+        "account_sid": request.account().to_string(),
+        "chat_service_sid": metadata.service.to_string(),
+        "messaging_service_sid": header.messaging_service.to_string(),
+        "friendly_name": metadata.friendly_name,
+        "unique_name": metadata.unique_name,
+        "attributes": metadata.attributes,
+        "state": header.state.as_str(),
+        "date_created": date::iso(metadata.date_created),
+        "date_updated": date::iso(metadata.date_updated),
+        "timers": timers(view),
+        "bindings": {},
+        "url": url,
+        "links": {
+            "participants": format!("{url}/Participants"),
+            "messages": format!("{url}/Messages"),
+            "webhooks": format!("{url}/Webhooks"),
+            "export": format!("{url}/Export"),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carriers::Form;
+
+    fn wish(body: &str) -> Result<Wish, Problem> {
+        Wish::read(&Params::new(Form::parse(body.as_bytes()).unwrap()))
+    }
+
+    #[test]
+    fn every_wrong_parameter_has_its_code() {
+        let sid = format!("UniqueName=CH{}", "a".repeat(32));
+        let long = |name: &str, count| format!("{name}={}", "a".repeat(count));
+        let other_service = format!("MessagingServiceSid=MG{}", "0".repeat(32));
+        let large = format!("Attributes={{\"a\":\"{}\"}}", "a".repeat(16 * 1024));
+        for (body, code) in [
+            (&*long("FriendlyName", 257), 50003),
+            (&*long("UniqueName", 257), 50004),
+            (&*sid, 50390),
+            ("Attributes=x", 50304),
+            (&*large, 50303),
+            ("State=", 50374),
+            ("State=open", 50378),
+            ("Timers.Inactive=PT59S", 50375),
+            ("Timers.Closed=PT599S", 50376),
+            ("Timers.Inactive=soon", 50379),
+            ("Timers.Closed=P1M", 50380),
+            (&*other_service, 50341),
+            ("MessagingServiceSid=x", 50341),
+            ("Bindings.Email.Address=a%40example.com", 20001),
+            ("FriendlyName=a&FriendlyName=b", 20001),
+        ] {
+            assert_eq!(wish(body).err().map(|p| p.code), Some(code), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_right_parameter_is_read() {
+        let service = MessagingServiceSid::DEFAULT;
+        let body = format!(
+            "FriendlyName=F&UniqueName=U&Attributes={{}}&State=InActive&Timers.Inactive=PT1M&Timers.Closed=PT0S\
+             &MessagingServiceSid={service}&DateCreated=whenever&Unknown=x"
+        );
+        let wish = wish(&body).map_err(|p| p.code).unwrap();
+        assert_eq!(wish.friendly_name.as_deref(), Some("F"));
+        assert_eq!(wish.unique_name.as_deref(), Some("U"));
+        assert_eq!(wish.attributes.as_deref(), Some("{}"));
+        assert_eq!(wish.state, Some(State::Inactive));
+        assert_eq!((wish.inactive_s, wish.closed_s), (Some(60), Some(0)));
+    }
+
+    #[test]
+    fn a_list_has_no_bound_beyond_its_order() {
+        let bound = |text| bound("EndDate", Some(text), date::before).map_err(|p| p.code);
+        assert_eq!(bound("9999-12-31"), Ok(Some(LISTED_MAX)));
+        assert_eq!(bound("tomorrow"), Err(20001));
+    }
+}

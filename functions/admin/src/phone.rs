@@ -1,0 +1,80 @@
+//! Addresses as people type them.
+//!
+//! What has an address's grammar is taken as it is. Only the rest is shown to a numbering plan, whose tables are read
+//! the first time that somebody needs them: `+1 (555) 000-1111` becomes `+15550001111`, if a number of that country can
+//! be that long. A number without its country code is refused, for nobody can say what it is.
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
+use routing::Address;
+
+/// The API's own bound.
+pub(crate) const ADDRESS_CHARACTERS_MAX: usize = 256;
+
+const WHATSAPP: &str = "whatsapp:";
+
+pub(crate) fn address(text: &str) -> Option<Address> {
+    if text.chars().count() > ADDRESS_CHARACTERS_MAX {
+        return None;
+    }
+    Address::parse(text).ok().or_else(|| typed(text))
+}
+
+fn typed(text: &str) -> Option<Address> {
+    let prefixed = text
+        .split_at_checked(WHATSAPP.len())
+        .filter(|(prefix, _)| prefix.eq_ignore_ascii_case(WHATSAPP));
+    let (prefix, line) = prefixed.map_or(("", text), |(_, line)| (WHATSAPP, line));
+    // A `+` that nobody escaped arrives as a space.
+    let line = match line.strip_prefix(' ') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("+{rest}"),
+        _ => line.to_owned(),
+    };
+    if let Ok(address) = Address::parse(&format!("{prefix}{line}"))
+        && address.is_e164()
+    {
+        return Some(address);
+    }
+    let number = PHONE_NUMBER_UTIL.parse(&line, None).ok()?;
+    let possible = PHONE_NUMBER_UTIL.is_possible_number(&number) && number.extension.is_none();
+    let line = possible.then(|| PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164))?;
+    Address::parse(&format!("{prefix}{line}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_becomes_an_address() {
+        for (text, expected) in [
+            ("+15550001111", Some("+15550001111")),
+            ("12345", Some("12345")),
+            ("ACME", Some("ACME")),
+            ("whatsapp:+4915112345678", Some("whatsapp:+4915112345678")),
+            ("+1 (555) 000-1111", Some("+15550001111")),
+            ("+1.555.000.1111", Some("+15550001111")),
+            ("tel:+1-555-000-1111", Some("+15550001111")),
+            ("+49 (0)151 12345678", Some("+4915112345678")),
+            (" 15550001111", Some("+15550001111")),
+            (" 1 555 000 1111", Some("+15550001111")),
+            ("whatsapp:+1 555 000 1111", Some("whatsapp:+15550001111")),
+            ("whatsapp: 15550001111", Some("whatsapp:+15550001111")),
+            ("WhatsApp:+15550001111", Some("whatsapp:+15550001111")),
+            ("(555) 000-1111", None),
+            ("15550001111", None),
+            ("+1 555", None),
+            ("+1 (555) 000-1111 ext. 5", None),
+            ("+999 555 000 1111", None),
+            ("messenger:123", None),
+            ("whatsapp:12345", None),
+            ("", None),
+            (" ", None),
+            ("+", None),
+        ] {
+            let address = address(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), expected, "{text:?}");
+        }
+        assert_eq!(address(&" ".repeat(257)), None);
+        assert_eq!(address(&format!("+1555{}", "0".repeat(300))), None);
+    }
+}

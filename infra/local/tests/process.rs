@@ -1,0 +1,312 @@
+//! The program that `cargo run` runs, as a process: started, stopped, killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const ACCOUNT: &str = "AC00000000000000000000000000000000";
+const TOKEN: &str = "localdevelopmenttoken";
+
+/// A running stack; killed with the test.
+struct Stack {
+    child: Child,
+    url: String,
+    took: Duration,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Stack {
+    fn start(arguments: &[&str]) -> Stack {
+        let began = Instant::now();
+        let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let took = began.elapsed();
+        // What follows is read away, so that the stack never waits for a reader.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        let url = first
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"));
+        let url = url
+            .unwrap_or_else(|| panic!("{first:?} names no URL"))
+            .trim_end_matches(',')
+            .to_owned();
+        Stack { child, url, took }
+    }
+
+    fn on_disk(dir: &Path) -> Stack {
+        Stack::start(&["--port", "0", "--data-dir", dir.to_str().unwrap()])
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    fn ended(&mut self) -> std::process::ExitStatus {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the stack does not end");
+    }
+
+    async fn post(&self, path: &str, form: &str) -> Option<(u16, String)> {
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.url))
+            .basic_auth(ACCOUNT, Some(TOKEN))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form.to_owned());
+        answer(request).await
+    }
+
+    async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        answer(request.basic_auth(ACCOUNT, Some(TOKEN))).await
+    }
+
+    async fn message(&self, number: usize) -> bool {
+        let form = format!(
+            "MessageSid=SM{number:032x}&From=%2B1555000{:04}&To=%2B15550002222&Body=message+{number}",
+            number % 8
+        );
+        matches!(self.post("/inbound/simulator", &form).await, Some((200, _)))
+    }
+
+    /// Every message of every conversation.
+    async fn bodies(&self) -> Vec<String> {
+        let mut bodies = Vec::new();
+        let list = self.get("/v1/Conversations?PageSize=100").await.unwrap().1;
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        for conversation in list["conversations"].as_array().unwrap() {
+            let mut next = Some(
+                conversation["links"]["messages"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            );
+            while let Some(url) = next {
+                let path = url.strip_prefix(&self.url).unwrap_or_else(|| {
+                    // Links name the address of the process that wrote them.
+                    &url[url.find("/v1/").unwrap()..]
+                });
+                let page = self.get(path).await.unwrap().1;
+                let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+                let rows = page["messages"].as_array().unwrap();
+                bodies.extend(
+                    rows.iter()
+                        .map(|row| row["body"].as_str().unwrap().to_owned()),
+                );
+                next = page["meta"]["next_page_url"].as_str().map(str::to_owned);
+            }
+        }
+        bodies.sort();
+        bodies
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, String)> {
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    Some((status, response.text().await.ok()?))
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crosspoint"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CROSSPOINT_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("RUST_LOG", "error");
+    command
+}
+
+/// A directory of the test's own, removed with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(
+            "crosspoint-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        Scratch(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const AUTOCREATE: &str = "Type=sms&Address=%2B15550002222&AutoCreation.Enabled=true";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stack_is_ready_in_two_seconds_and_ends_when_it_is_told() {
+    for signal in ["-INT", "-TERM"] {
+        let scratch = Scratch::new();
+        let mut stack = Stack::on_disk(&scratch.0);
+        assert!(stack.took < Duration::from_secs(2), "{:?}", stack.took);
+        assert_eq!(stack.get("/healthz").await.unwrap().0, 200);
+        stack
+            .post("/v1/Configuration/Addresses", AUTOCREATE)
+            .await
+            .unwrap();
+        assert!(stack.message(1).await);
+        stack.signal(signal);
+        assert!(stack.ended().success());
+        let again = Stack::on_disk(&scratch.0);
+        assert_eq!(again.bodies().await, ["message 1"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_stack_loses_and_doubles_nothing_that_it_accepted() {
+    let scratch = Scratch::new();
+    let mut sent = 0;
+    let mut accepted = Vec::new();
+    for round in 0..3 {
+        let mut stack = Stack::on_disk(&scratch.0);
+        if round == 0 {
+            stack
+                .post("/v1/Configuration/Addresses", AUTOCREATE)
+                .await
+                .unwrap();
+        }
+        let messages = (sent..sent + 60).collect::<Vec<_>>();
+        sent += messages.len();
+        let killer = async {
+            tokio::time::sleep(Duration::from_millis(150 + 100 * round)).await;
+            stack.signal("-KILL");
+        };
+        let answers =
+            futures_util::future::join_all(messages.iter().map(|number| stack.message(*number)));
+        let (answers, ()) = tokio::join!(answers, killer);
+        accepted.extend(
+            messages
+                .into_iter()
+                .zip(answers)
+                .filter(|(_, accepted)| *accepted),
+        );
+        assert!(!stack.ended().success());
+    }
+    assert!(
+        !accepted.is_empty(),
+        "some messages came through before the kill"
+    );
+    let stack = Stack::on_disk(&scratch.0);
+    let bodies = stack.bodies().await;
+    for (number, _) in &accepted {
+        let body = format!("message {number}");
+        assert!(bodies.contains(&body), "{body} was accepted");
+    }
+    // The carrier sends again what it got no answer for.
+    for number in 0..sent {
+        assert!(stack.message(number).await);
+    }
+    let mut all: Vec<String> = (0..sent)
+        .map(|number| format!("message {number}"))
+        .collect();
+    all.sort();
+    assert_eq!(stack.bodies().await, all);
+}
+
+fn output(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn what_is_wrong_at_the_start_is_said_in_one_message() {
+    let scratch = Scratch::new();
+    let held = Stack::on_disk(&scratch.0);
+    let port = held.url.rsplit(':').next().unwrap().to_owned();
+    let dir = scratch.0.to_str().unwrap();
+    let wrong = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = output(command(arguments).envs(environment.iter().copied()));
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let cases: [(&[&str], &[(&str, &str)], &[&str]); 4] = [
+        (&["--what"], &[], &["--what", "--help"]),
+        (
+            &["--port", "0", "--data-dir", dir],
+            &[],
+            &["another process holds the data directory"],
+        ),
+        (
+            &["--port", &port, "--in-memory"],
+            &[],
+            &["can't be listened on"],
+        ),
+        (
+            &["--port", "0", "--in-memory"],
+            &[
+                ("CROSSPOINT_ACCOUNT_SID", "AC1"),
+                ("CROSSPOINT_AUTH_TOKEN", "a-b"),
+            ],
+            &["CROSSPOINT_ACCOUNT_SID", "CROSSPOINT_AUTH_TOKEN"],
+        ),
+    ];
+    for (arguments, environment, words) in cases {
+        let said = wrong(arguments, environment);
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    }
+    let help = output(&mut command(&["--help"]));
+    assert!(
+        help.status.success()
+            && String::from_utf8(help.stdout)
+                .unwrap()
+                .contains("--data-dir")
+    );
+}
+
+/// The README's tour, word by word, with the official client library.
+#[test]
+fn the_tour_of_the_readme_goes_as_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let tour = readme
+        .split("```python\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let printed = readme
+        .split("prints\n\n```text\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let provision = output(&mut Command::new(root.join("tests/python/provision")));
+    assert!(
+        provision.status.success(),
+        "{}",
+        String::from_utf8_lossy(&provision.stderr)
+    );
+    let python = String::from_utf8(provision.stdout).unwrap();
+    let python = python.lines().last().unwrap().to_owned();
+    let stack = Stack::start(&["--port", "0", "--in-memory"]);
+    let tour = tour.replace("http://127.0.0.1:9010", &stack.url);
+    let toured = output(Command::new(python).args(["-c", &tour]));
+    assert!(
+        toured.status.success(),
+        "{}",
+        String::from_utf8_lossy(&toured.stderr)
+    );
+    assert_eq!(String::from_utf8(toured.stdout).unwrap(), printed);
+}
