@@ -1,6 +1,7 @@
 //! `cargo run`: the whole system on this machine.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use local::engine::Engine;
@@ -37,6 +38,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let mut interrupted = signal(SignalKind::interrupt())?;

@@ -68,8 +68,8 @@ pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
         .journal_note(&inbound.key, state, Deadline::after(NOTE_TIME))
         .await
     {
-        let (message, error) = (inbound.key.sid, &error as &dyn std::error::Error);
-        tracing::warn!(%message, error, "how the fall-through of message {message} ended could not be noted");
+        let (message_sid, error) = (inbound.key.sid, &error as &dyn std::error::Error);
+        tracing::warn!(%message_sid, error, "how the fall-through of message {message_sid} ended could not be noted");
     }
 }
 
@@ -81,12 +81,12 @@ struct Failure {
 
 impl Failure {
     fn log(&self, inbound: &Inbound, url: &'static str) {
-        let (message, status) = (inbound.key.sid, self.status);
+        let (message_sid, status) = (inbound.key.sid, self.status);
         let error = self
             .error
             .as_ref()
             .map(|error| error as &dyn std::error::Error);
-        tracing::warn!(%message, status, error, "the {url} for message {message} gave no usable answer");
+        tracing::warn!(%message_sid, status, error, "the {url} for message {message_sid} gave no usable answer");
     }
 }
 

@@ -15,12 +15,14 @@ pub async fn add_participant(
 ) -> Result<Participant, ChangeError> {
     let mut attempts = Attempts::new(app, asked);
     loop {
-        let (tail, account, ()) = tokio::try_join!(
-            async { Ok::<_, ChangeError>(app.store.tail_get(conversation, asked.deadline).await?) },
-            async { Ok(app.store.account_get(asked.deadline).await?) },
+        let (tail, account, sides) = tokio::join!(
+            app.store.tail_get(conversation, asked.deadline),
+            app.store.account_get(asked.deadline),
             sides(app, wish.pair.as_ref(), asked.deadline),
-        )?;
-        let tail = present(tail)?;
+        );
+        // What the conversation is comes first.
+        let (tail, account) = (present(tail?)?, account?);
+        sides?;
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }

@@ -49,7 +49,7 @@ pub async fn receive(
         Outcome::New(entry) => (entry, false),
         Outcome::Duplicate(entry) => (entry, true),
     };
-    let (message, outcome, rule) = (
+    let (message_sid, outcome, rule) = (
         inbound.key.sid,
         entry.outcome.as_str(),
         entry.why.rule.as_str(),
@@ -62,12 +62,12 @@ pub async fn receive(
     let to = entry.inbound.to().masked();
     match entry.outcome {
         JournalOutcome::Unroutable => tracing::error!(
-            %message, outcome, duplicate, rule, from, to,
-            "message {message} is unroutable: nothing is set up for {to}; it stays in the journal"
+            %message_sid, outcome, duplicate, rule, from, to,
+            "message {message_sid} is unroutable: nothing is set up for {to}; it stays in the journal"
         ),
         _ => tracing::info!(
-            %message, outcome, duplicate, rule, conversation, from, to,
-            "message {message} is {outcome}"
+            %message_sid, outcome, duplicate, rule, conversation, from, to,
+            "message {message_sid} is {outcome}"
         ),
     }
     let reply = match &entry.outcome {
@@ -161,8 +161,8 @@ async fn verdict(
     )
     .await;
     asked.unwrap_or_else(|invalid| {
-        let (message, error) = (inbound.key.sid, &invalid as &dyn std::error::Error);
-        tracing::warn!(%message, error, "message {message} is published unchanged");
+        let (message_sid, error) = (inbound.key.sid, &invalid as &dyn std::error::Error);
+        tracing::warn!(%message_sid, error, "message {message_sid} is published unchanged");
         Verdict::on(veto, routing::Answer::Publish(Default::default()))
     })
 }

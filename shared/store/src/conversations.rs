@@ -88,7 +88,8 @@ impl Store {
                     partition,
                     (after.as_deref(), before.as_deref()),
                     true,
-                    wanted,
+                    // One more than wanted tells whether there is a next page.
+                    wanted + 1,
                     deadline,
                 )
             });

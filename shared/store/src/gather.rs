@@ -63,7 +63,7 @@ impl Store {
         conversation: ConversationSid,
         deadline: Deadline,
     ) -> Result<Option<Tail>, StoreError> {
-        let items = self
+        let (items, _) = self
             .log_query(
                 conversation,
                 key::LOG_FIRST,
@@ -160,7 +160,8 @@ impl Store {
         Ok(attempt::read("read an item", deadline, send).await?.item)
     }
 
-    /// Items of a conversation's partition between two sort keys, both included; read strongly.
+    /// Items of a conversation's partition between two sort keys, both included, and whether there may be more behind
+    /// them: DynamoDB ends an answer at `limit` items or at a megabyte. Read strongly.
     pub(crate) async fn log_query(
         &self,
         conversation: ConversationSid,
@@ -169,7 +170,7 @@ impl Store {
         newest_first: bool,
         limit: i32,
         deadline: Deadline,
-    ) -> Result<Vec<Item>, StoreError> {
+    ) -> Result<(Vec<Item>, bool), StoreError> {
         let names = HashMap::from([
             ("#pk".to_owned(), PARTITION_KEY.to_owned()),
             ("#sk".to_owned(), SORT_KEY.to_owned()),
@@ -195,9 +196,10 @@ impl Store {
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
-        Ok(attempt::read("read a conversation's items", deadline, send)
-            .await?
-            .items
-            .unwrap_or_default())
+        let found = attempt::read("read a conversation's items", deadline, send).await?;
+        Ok((
+            found.items.unwrap_or_default(),
+            found.last_evaluated_key.is_some(),
+        ))
     }
 }

@@ -43,7 +43,9 @@ pub(crate) fn conversation(sid: ConversationSid) -> String {
     format!("C#{sid}")
 }
 
-/// Ten digits hold more entries than a conversation can have in a lifetime of one a second.
+/// Ten digits: three hundred years of a change a second.
+pub(crate) const SLOTS_MAX: u64 = 10_000_000_000;
+
 pub(crate) fn slot(conversation_sid: ConversationSid, slot: u64) -> Key {
     key(conversation(conversation_sid), format!("L#{slot:010}#E"))
 }

@@ -59,7 +59,7 @@ impl Store {
     ) -> Result<Option<(Entry, Option<Revision>)>, StoreError> {
         let from = key::log_from(sid.slot());
         let to = format!("{from}~");
-        let items = self
+        let (items, _) = self
             .log_query(conversation, &from, &to, false, 2, deadline)
             .await?;
         let mut found = read(items)?;
@@ -77,11 +77,10 @@ impl Store {
         deadline: Deadline,
     ) -> Result<Page<MessageView>, StoreError> {
         let mut position = match page.position()? {
-            Some(text) => Some(
-                text.parse::<u32>()
-                    .map_err(|_| StoreError::PageToken)?
-                    .into(),
-            ),
+            Some(text) => {
+                let slot = text.parse().ok().filter(|slot| *slot < key::SLOTS_MAX);
+                Some(slot.ok_or(StoreError::PageToken)?)
+            }
             None => None,
         };
         let mut rows: Vec<MessageView> = Vec::new();
@@ -96,12 +95,10 @@ impl Store {
                 }
                 (Order::Descending, Some(slot)) => (key::LOG_FIRST.to_owned(), key::log_from(slot)),
             };
-            let items = self
+            let (mut items, more) = self
                 .log_query(conversation, &from, &to, newest_first, limit, deadline)
                 .await?;
-            let whole = items.len() < limit as usize;
-            let mut items = items;
-            if !whole {
+            if more {
                 drop_torn(&mut items, order);
             }
             for (entry, revision) in read(items)? {
@@ -118,7 +115,7 @@ impl Store {
                 position = Some(entry.slot);
                 rows.push(view);
             }
-            if whole {
+            if !more {
                 return Ok(Page { rows, next: None });
             }
         }

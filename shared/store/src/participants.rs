@@ -47,7 +47,7 @@ impl Store {
             return Err(StoreError::PageToken);
         }
         let limit = i32::try_from(page.size + 2).unwrap_or(i32::MAX);
-        let items = self
+        let (items, cut) = self
             .log_query(
                 conversation,
                 from,
@@ -64,7 +64,7 @@ impl Store {
         let position =
             |participant: &Participant| key::participant(conversation, participant.sid).sk;
         rows.retain(|participant| after.as_deref() != Some(&position(participant)));
-        let more = rows.len() > page.size;
+        let more = cut || rows.len() > page.size;
         rows.truncate(page.size);
         let next = rows
             .last()

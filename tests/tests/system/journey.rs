@@ -176,7 +176,10 @@ async fn a_reply_to_a_closed_conversation_opens_a_new_one(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     let old = text(&only(system.conversations().await)["sid"]);
-    system.update(&old, &[("State", "closed")]).await.expect(200);
+    system
+        .update(&old, &[("State", "closed")])
+        .await
+        .expect(200);
     system.message(&sid(2), ADA, OURS, "two").await;
 
     let new = other(&system, &old).await;
@@ -323,10 +326,7 @@ async fn whatsapp_is_a_key_space_of_its_own(system: TestSystem) {
     system.message(&sid(3), &ada, &ours, "again").await;
 
     assert_eq!(system.bodies(&by_sms).await, ["by SMS"]);
-    assert_eq!(
-        system.bodies(&by_whatsapp).await,
-        ["by WhatsApp", "again"]
-    );
+    assert_eq!(system.bodies(&by_whatsapp).await, ["by WhatsApp", "again"]);
     assert_eq!(
         only(system.participants(&by_whatsapp).await)["messaging_binding"],
         json!({"type": "whatsapp", "address": ada, "proxy_address": ours})
@@ -492,7 +492,12 @@ async fn a_retry_after_the_close_opens_nothing(system: TestSystem) {
     let closed = [("State", "closed")];
     system.update(&conversation, &closed).await.expect(200);
     for number in [1, 2] {
-        assert!(system.message(&sid(number), ADA, OURS, "?").await.accepted());
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, "?")
+                .await
+                .accepted()
+        );
     }
     assert_eq!(system.conversations().await.len(), 1);
     assert_eq!(system.bodies(&conversation).await, ["one", "two"]);

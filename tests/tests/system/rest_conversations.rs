@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid,
-    text,
+    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
 };
 
 on_both_engines!(
@@ -260,7 +259,10 @@ async fn a_closed_conversation_changes_no_more(system: TestSystem) {
     let form = [("Body", "hello")];
     let messages = format!("{path}/Messages");
     let message = system.post(&messages, &form).await.expect(201);
-    let closed = system.update(&sid, &[("State", "closed")]).await.expect(200);
+    let closed = system
+        .update(&sid, &[("State", "closed")])
+        .await
+        .expect(200);
 
     for change in [
         ("State", "active"),
@@ -299,7 +301,10 @@ async fn a_closed_conversation_can_be_read_and_deleted(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let sid = text(&only(system.conversations().await)["sid"]);
-    system.update(&sid, &[("State", "closed")]).await.expect(200);
+    system
+        .update(&sid, &[("State", "closed")])
+        .await
+        .expect(200);
     assert_eq!(system.fetch(&sid).await["state"], "closed");
     assert_eq!(system.bodies(&sid).await, ["hello"]);
     assert_eq!(system.participants(&sid).await.len(), 1);
@@ -552,7 +557,10 @@ async fn a_page_that_never_was_is_refused(system: TestSystem) {
         ("Page=-1", 19038),
         ("Page=1&PageToken=rubbish", 21481),
         ("Page=1&PageToken=%FF%00", 21481),
-        ("Page=1&PageToken=PTCH00000000000000000000000000000000", 21481),
+        (
+            "Page=1&PageToken=PTCH00000000000000000000000000000000",
+            21481,
+        ),
     ] {
         for list in [
             CONVERSATIONS.to_owned(),

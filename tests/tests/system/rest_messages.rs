@@ -43,7 +43,10 @@ async fn a_message_has_exactly_the_documented_fields(system: TestSystem) {
     assert_eq!(made["media"], Value::Null);
     assert_eq!(made["delivery"], Value::Null);
     assert_eq!(made["content_sid"], Value::Null);
-    assert_eq!(seconds(&made["date_created"]), seconds(&made["date_updated"]));
+    assert_eq!(
+        seconds(&made["date_created"]),
+        seconds(&made["date_updated"])
+    );
     let url = format!("{PUBLIC_URL}{messages}/{}", text(&made["sid"]));
     assert_eq!(made["url"], json!(url));
     assert_eq!(
@@ -247,7 +250,9 @@ async fn a_deletion_leaves_a_gap_that_is_never_filled(system: TestSystem) {
     let indexes = async || -> Vec<u64> {
         let path = format!("/v1/Conversations/{conversation}/Messages?PageSize=1");
         let rows = system.list(&path).await;
-        rows.iter().filter_map(|row| row["index"].as_u64()).collect()
+        rows.iter()
+            .filter_map(|row| row["index"].as_u64())
+            .collect()
     };
     assert_eq!(indexes().await, [0, 2]);
     assert_eq!(say(&system, &conversation, "next").await["index"], 4);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid,
-    text,
+    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
 };
 
 on_both_engines!(
@@ -59,7 +58,10 @@ async fn a_participant_has_exactly_the_documented_fields(system: TestSystem) {
     assert_eq!(made["role_sid"], Value::Null);
     assert_eq!(made["last_read_message_index"], Value::Null);
     assert_eq!(made["last_read_timestamp"], Value::Null);
-    assert_eq!(seconds(&made["date_created"]), seconds(&made["date_updated"]));
+    assert_eq!(
+        seconds(&made["date_created"]),
+        seconds(&made["date_updated"])
+    );
     let url = format!("{PUBLIC_URL}{participants}/{}", text(&made["sid"]));
     assert_eq!(made["url"], json!(url));
     assert_eq!(system.get(&url).await.expect(200), made);
@@ -130,7 +132,14 @@ async fn a_participant_that_cannot_be_is_refused(system: TestSystem) {
     check(&[(ADDRESS, ""), (PROXY, OURS)], 400, 50411).await;
     check(&[(ADDRESS, ADA), (PROXY, "")], 400, 50412).await;
     // Malformed.
-    for address in ["ada", "+", "15550001111", "+1555000111x", "whatsapp:", &long] {
+    for address in [
+        "ada",
+        "+",
+        "15550001111",
+        "+1555000111x",
+        "whatsapp:",
+        &long,
+    ] {
         check(&[(ADDRESS, address), (PROXY, OURS)], 400, 50407).await;
     }
     for proxy in ["ours", "+", "+1555000222x", &long] {
@@ -614,8 +623,7 @@ async fn the_conversations_of_a_participant_are_all_listed(system: TestSystem) {
     }
     expected.sort();
     for size in [1, 2, 50] {
-        let path =
-            format!("/v1/ParticipantConversations?Address=%2B15550001111&PageSize={size}");
+        let path = format!("/v1/ParticipantConversations?Address=%2B15550001111&PageSize={size}");
         let rows = system.list(&path).await;
         let rows: Vec<_> = rows
             .iter()

@@ -250,7 +250,10 @@ async fn an_address_configuration_has_exactly_the_documented_fields(system: Test
     assert_eq!(made["address_country"], Value::Null);
     let auto_creation = json!({"enabled": true, "type": "default"});
     assert_eq!(made["auto_creation"], auto_creation);
-    assert_eq!(seconds(&made["date_created"]), seconds(&made["date_updated"]));
+    assert_eq!(
+        seconds(&made["date_created"]),
+        seconds(&made["date_updated"])
+    );
     let url = format!("{PUBLIC_URL}{ADDRESSES}/{}", text(&made["sid"]));
     assert_eq!(made["url"], json!(url));
     assert_eq!(system.get(&url).await.expect(200), made);
@@ -535,7 +538,11 @@ async fn a_number_has_the_documented_fields(system: TestSystem) {
     // RFC 2822, as `Thu, 30 Jul 2015 23:19:04 +0000`.
     for key in ["date_created", "date_updated"] {
         let date = text(&made[key]);
-        assert_eq!(date.len(), "Thu, 30 Jul 2015 23:19:04 +0000".len(), "{date}");
+        assert_eq!(
+            date.len(),
+            "Thu, 30 Jul 2015 23:19:04 +0000".len(),
+            "{date}"
+        );
         assert!(date.ends_with(" +0000"), "{date}");
     }
     assert_eq!(system.get(&text(&made["uri"])).await.expect(200), made);

@@ -99,9 +99,21 @@ fn parse<T: DeserializeOwned>(item: Item) -> Result<(Key, T), StoreError> {
 
 pub(crate) fn corrupt(key: &Key, reason: impl ToString) -> StoreError {
     StoreError::Corrupt {
-        key: format!("{}/{}", key.pk, key.sk),
+        key: masked(&format!("{}/{}", key.pk, key.sk)),
         reason: reason.to_string(),
     }
+}
+
+/// A key as logs may show it: of a phone number, the last four digits.
+fn masked(text: &str) -> String {
+    let mut parts = text.split('+');
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        masked.push('…');
+        masked.push_str(&part[digits.saturating_sub(4)..]);
+    }
+    masked
 }
 
 fn address(key: &Key, text: &str) -> Result<Address, StoreError> {
@@ -161,4 +173,21 @@ fn attributes_wire(attributes: &str) -> Option<String> {
 
 fn attributes(wire: Option<String>) -> String {
     wire.unwrap_or_else(|| NO_ATTRIBUTES.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_log_shows_no_whole_number() {
+        let key = Key {
+            pk: "B#+15550001111".to_owned(),
+            sk: "whatsapp:+15550002222#x".to_owned(),
+        };
+        assert_eq!(
+            corrupt(&key, "bad").to_string(),
+            "failed to read item B#…1111/whatsapp:…2222#x: bad"
+        );
+    }
 }

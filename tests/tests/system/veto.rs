@@ -1,0 +1,743 @@
+//! The veto: what the account's pre-action webhook is told, and what becomes of its answer.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::receiver::{Received, Receiver, Reply};
+use tests::system::{ACCOUNT, ADA, OURS, TOKEN, TestSystem, is_sid, only, sid, text};
+
+on_both_engines!(
+    a_new_conversation_is_asked_for_with_exactly_these_parameters,
+    a_message_is_asked_for_with_exactly_these_parameters,
+    media_is_told_of,
+    whatsapp_is_named_as_the_source,
+    a_request_is_signed_and_carries_a_token,
+    a_get_carries_everything_in_its_signed_url,
+    a_url_keeps_its_own_query,
+    an_autocreation_asks_once,
+    an_answer_that_accepts_publishes_unchanged,
+    an_edited_name_is_the_conversations,
+    an_edited_message_is_the_one_that_is_kept,
+    a_partial_edit_leaves_the_rest_alone,
+    a_rejected_conversation_never_was,
+    a_rejected_message_never_was,
+    a_rejected_message_leaves_an_inactive_conversation_inactive,
+    a_rejection_does_not_close_the_door,
+    a_rejected_autocreation_leaves_the_expired_conversation,
+    a_retry_asks_nobody,
+    no_answer_in_time_publishes,
+    no_answer_in_time_rejects_where_that_is_set,
+    a_dead_endpoint_publishes,
+    a_dead_endpoint_rejects_where_that_is_set,
+    an_unreadable_answer_publishes,
+    filters_say_what_is_asked,
+    a_post_action_webhook_is_no_veto,
+    a_change_by_rest_asks_only_if_it_says_so,
+    a_change_by_rest_is_asked_for_with_exactly_these_parameters,
+    a_rejection_by_rest_is_an_error,
+    an_edit_by_rest_is_the_one_that_is_kept,
+    an_edit_by_rest_that_cannot_be_is_an_error,
+);
+
+async fn a_new_conversation_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(OURS).await;
+    system
+        .message(&sid(1), ADA, OURS, "hello, 1 + 1 & more")
+        .await;
+    let conversation = only(system.conversations().await);
+    assert_eq!(
+        form(&one(&veto)),
+        json!({
+            "AccountSid": ACCOUNT,
+            "EventType": "onConversationAdd",
+            "Source": "SMS",
+            "RetryCount": "0",
+            "Attributes": "{}",
+            "ChatServiceSid": conversation["chat_service_sid"],
+            "MessagingServiceSid": conversation["messaging_service_sid"],
+            "MessagingBinding.Address": ADA,
+            "MessagingBinding.ProxyAddress": OURS,
+            "MessageBody": "hello, 1 + 1 & more",
+            "State": "active",
+        })
+    );
+}
+
+async fn a_message_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let veto = accepting(&system, &[]).await;
+    system.message(&sid(1), ADA, OURS, "héllo").await;
+    assert_eq!(
+        form(&one(&veto)),
+        json!({
+            "AccountSid": ACCOUNT,
+            "EventType": "onMessageAdd",
+            "Source": "SMS",
+            "RetryCount": "0",
+            "ConversationSid": conversation,
+            "Body": "héllo",
+            "Author": ADA,
+            "ParticipantSid": participant,
+            "Attributes": "{}",
+        })
+    );
+}
+
+async fn media_is_told_of(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(OURS).await;
+    for number in ["1", "2"] {
+        let sid = format!("MM0000000000000000000000000000000{number}");
+        let form = [
+            ("MessageSid", sid.as_str()),
+            ("From", ADA),
+            ("To", OURS),
+            ("Body", ""),
+            ("NumMedia", "1"),
+            ("MediaUrl0", "https://media.example/one.jpg"),
+            ("MediaContentType0", "image/jpeg"),
+        ];
+        assert!(system.simulator(&form).await.accepted());
+    }
+    let received = veto.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(
+        received[0].parameter("EventType"),
+        Some("onConversationAdd")
+    );
+    assert_eq!(received[1].parameter("EventType"), Some("onMessageAdd"));
+    assert_eq!(received[0].parameter("MessageBody"), None);
+    for received in &received {
+        let media = received.parameter("Media").expect("media");
+        let media: Value = serde_json::from_str(media).expect("JSON");
+        let media = media.as_array().expect("an array");
+        assert_eq!(media.len(), 1, "{media:?}");
+        assert!(is_sid(&media[0]["Sid"], "ME"), "{media:?}");
+        assert_eq!(media[0]["ContentType"], "image/jpeg");
+    }
+}
+
+async fn whatsapp_is_named_as_the_source(system: TestSystem) {
+    let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(&ours).await;
+    system.message(&sid(1), &ada, &ours, "one").await;
+    system.message(&sid(2), &ada, &ours, "two").await;
+    let received = veto.received();
+    assert_eq!(received.len(), 2);
+    for received in &received {
+        assert_eq!(received.parameter("Source"), Some("WhatsApp"));
+    }
+    let binding = received[0].parameter("MessagingBinding.Address");
+    assert_eq!(binding, Some(ada.as_str()));
+    assert_eq!(received[1].parameter("Author"), Some(ada.as_str()));
+}
+
+async fn a_request_is_signed_and_carries_a_token(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(OURS).await;
+    for number in 1..=3 {
+        system.message(&sid(number), ADA, OURS, "hello").await;
+    }
+    let received = veto.received();
+    assert_eq!(received.len(), 3);
+    for received in &received {
+        assert_eq!(received.method, "POST");
+        assert_eq!(received.url, "/pre");
+        assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+        assert_eq!(
+            received.header("Content-Type"),
+            "application/x-www-form-urlencoded; charset=utf-8"
+        );
+    }
+    let mut tokens: Vec<_> = received.iter().map(Received::token).collect();
+    tokens.sort();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3, "each event has its own");
+}
+
+async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
+    let veto = accepting(&system, &[("Method", "GET")]).await;
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "one & two").await;
+    let received = one(&veto);
+    assert_eq!(received.method, "GET");
+    assert!(received.url.starts_with("/pre?"), "{}", received.url);
+    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert!(!received.token().is_empty());
+    let sent = form(&received);
+    assert_eq!(sent["EventType"], "onConversationAdd");
+    assert_eq!(sent["MessageBody"], "one & two");
+    assert_eq!(sent["MessagingBinding.Address"], ADA);
+    assert_eq!(sent.as_object().map(|sent| sent.len()), Some(11), "{sent}");
+}
+
+async fn a_url_keeps_its_own_query(system: TestSystem) {
+    let veto = Receiver::start(|_| Reply::new(200, "")).await;
+    system.autocreation(OURS).await;
+    let url = format!("{}?tenant=7&empty=", pre(&veto));
+    system.ask(&url, &[]).await;
+    system.message(&sid(1), ADA, OURS, "one").await;
+    let received = one(&veto);
+    assert_eq!(received.url, "/pre?tenant=7&empty=");
+    assert!(received.signed(TOKEN, &url), "{received:?}");
+    assert_eq!(received.parameter("MessageBody"), Some("one"));
+
+    system.ask(&url, &[("Method", "GET")]).await;
+    system.message(&sid(2), ADA, OURS, "two").await;
+    let received = veto.received()[1].clone();
+    assert!(
+        received.url.starts_with("/pre?tenant=7&empty=&"),
+        "{received:?}"
+    );
+    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert_eq!(received.parameter("tenant"), Some("7"));
+    assert_eq!(received.parameter("Body"), Some("two"));
+}
+
+async fn an_autocreation_asks_once(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "one").await;
+    system.message(&sid(2), ADA, OURS, "two").await;
+    let events: Vec<_> = veto
+        .received()
+        .iter()
+        .map(|received| form(received)["EventType"].clone())
+        .collect();
+    assert_eq!(events, ["onConversationAdd", "onMessageAdd"]);
+}
+
+async fn an_answer_that_accepts_publishes_unchanged(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    system.autocreation(OURS).await;
+    let mut expected = Vec::new();
+    for (number, (status, body)) in (1..).zip([
+        (200, ""),
+        (200, "{}"),
+        (200, " { } "),
+        (200, r#"{"colour":"green"}"#),
+        (201, ""),
+        (204, ""),
+    ]) {
+        veto.answer(move |_| Reply {
+            status,
+            ..Reply::json(body)
+        });
+        // Each answer is one to a new conversation and to a message.
+        let from = format!("+1555000400{number}");
+        for (number, body) in [(10 * number, "one"), (10 * number + 1, "two")] {
+            let answer = system.message(&sid(number), &from, OURS, body).await;
+            assert!(answer.accepted(), "{}", answer.text());
+        }
+        expected.push(from);
+    }
+    let conversations = system.conversations().await;
+    assert_eq!(conversations.len(), expected.len());
+    for conversation in conversations {
+        assert_eq!(conversation["friendly_name"], Value::Null);
+        let conversation = text(&conversation["sid"]);
+        assert_eq!(system.bodies(&conversation).await, ["one", "two"]);
+        for message in system.messages(&conversation).await {
+            assert!(expected.contains(&text(&message["author"])), "{message}");
+            assert_eq!(message["attributes"], "{}");
+        }
+    }
+}
+
+async fn an_edited_name_is_the_conversations(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::json(r#"{"friendly_name":"Ada's","attributes":"{\"no\":1}"}"#));
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    let conversation = only(system.conversations().await);
+    assert_eq!(conversation["friendly_name"], "Ada's");
+    // What may not be edited stays.
+    assert_eq!(conversation["attributes"], "{}");
+    let conversation = text(&conversation["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["hello"]);
+}
+
+async fn an_edited_message_is_the_one_that_is_kept(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (conversation, _) = system.bound(ADA, OURS).await;
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| {
+        Reply::json(
+            json!({
+                "body": "****",
+                "author": "moderator",
+                "attributes": r#"{"edited":true}"#,
+                "friendly_name": "not of a message",
+            })
+            .to_string(),
+        )
+    });
+    system.message(&sid(1), ADA, OURS, "damn").await;
+    let message = only(system.messages(&conversation).await);
+    assert_eq!(message["body"], "****");
+    assert_eq!(message["author"], "moderator");
+    assert_eq!(message["attributes"], r#"{"edited":true}"#);
+    assert_eq!(message["index"], 0);
+    let conversation = system.fetch(&conversation).await;
+    assert_eq!(conversation["friendly_name"], Value::Null);
+}
+
+async fn a_partial_edit_leaves_the_rest_alone(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (conversation, _) = system.bound(ADA, OURS).await;
+    let veto = accepting(&system, &[]).await;
+    for (number, (edit, key, value)) in (1..).zip([
+        (json!({"body": "edited"}), "body", "edited"),
+        (json!({"author": "carol"}), "author", "carol"),
+        (
+            json!({"attributes": r#"{"a":1}"#}),
+            "attributes",
+            r#"{"a":1}"#,
+        ),
+    ]) {
+        let edit = edit.to_string();
+        veto.answer(move |_| Reply::json(edit.clone()));
+        system.message(&sid(number), ADA, OURS, "hello").await;
+        let messages = system.messages(&conversation).await;
+        let message = messages.last().expect("a message");
+        for (field, unchanged) in [("body", "hello"), ("author", ADA), ("attributes", "{}")] {
+            let expected = if field == key { value } else { unchanged };
+            assert_eq!(message[field], expected, "{key}: {message}");
+        }
+    }
+}
+
+/// Answers that reject.
+const REJECTIONS: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+
+async fn a_rejected_conversation_never_was(system: TestSystem) {
+    let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    system.number(OURS, &[("SmsUrl", &application.url())]).await;
+    system.autocreation(OURS).await;
+    let veto = accepting(&system, &[]).await;
+    for (number, status) in (1..).zip(REJECTIONS.into_iter().chain([302])) {
+        veto.answer(move |_| Reply::new(status, ""));
+        let asked = veto.received().len();
+        let answer = system.message(&sid(number), ADA, OURS, "hello").await;
+        assert!(answer.accepted(), "{status}: {}", answer.text());
+        let retry = system.message(&sid(number), ADA, OURS, "hello").await;
+        assert_eq!(retry.text(), answer.text());
+        assert!(retry.accepted(), "{status}: {}", retry.text());
+        assert_eq!(veto.received().len(), asked + 1, "{status}: asked once");
+        assert_eq!(system.conversations().await.len(), 0, "{status}");
+    }
+    let path = "/v1/ParticipantConversations?Address=%2B15550001111";
+    assert_eq!(system.list(path).await.len(), 0);
+    assert_eq!(application.received().len(), 0, "no fall-through");
+}
+
+async fn a_rejected_message_never_was(system: TestSystem) {
+    let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    system.number(OURS, &[("SmsUrl", &application.url())]).await;
+    let (conversation, _) = system.bound(ADA, OURS).await;
+    let before = system.fetch(&conversation).await;
+    let veto = accepting(&system, &[]).await;
+    for (number, status) in (1..).zip(REJECTIONS) {
+        veto.answer(move |_| Reply::new(status, r#"{"body":"edited"}"#));
+        for _ in 0..2 {
+            let answer = system.message(&sid(number), ADA, OURS, "hello").await;
+            assert!(answer.accepted(), "{status}: {}", answer.text());
+        }
+        assert_eq!(system.messages(&conversation).await.len(), 0, "{status}");
+    }
+    assert_eq!(veto.received().len(), REJECTIONS.len(), "each asked once");
+    assert_eq!(system.fetch(&conversation).await, before);
+    assert_eq!(application.received().len(), 0, "no fall-through");
+    // Nor did it take an index.
+    veto.answer(|_| Reply::new(200, ""));
+    system.message(&sid(99), ADA, OURS, "accepted").await;
+    assert_eq!(system.bodies(&conversation).await, ["accepted"]);
+}
+
+async fn a_rejected_message_leaves_an_inactive_conversation_inactive(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (conversation, _) = system.bound(ADA, OURS).await;
+    let inactive = [("State", "inactive")];
+    system.update(&conversation, &inactive).await.expect(200);
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(403, ""));
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    assert_eq!(system.fetch(&conversation).await["state"], "inactive");
+    veto.answer(|_| Reply::new(200, ""));
+    system.message(&sid(2), ADA, OURS, "hello").await;
+    assert_eq!(system.fetch(&conversation).await["state"], "active");
+}
+
+async fn a_rejection_does_not_close_the_door(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(403, ""));
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "rejected").await;
+    veto.answer(|_| Reply::new(200, ""));
+    system.message(&sid(2), ADA, OURS, "accepted").await;
+    // What was rejected stays so.
+    system.message(&sid(1), ADA, OURS, "rejected").await;
+    assert_eq!(veto.received().len(), 2);
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["accepted"]);
+}
+
+async fn a_rejected_autocreation_leaves_the_expired_conversation(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let timer = [("DefaultClosedTimer", "PT10M")];
+    system.post("/v1/Configuration", &timer).await.expect(200);
+    system.message(&sid(1), ADA, OURS, "one").await;
+    let old = text(&only(system.conversations().await)["sid"]);
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(403, ""));
+    system.advance(Duration::from_secs(60 * 60));
+    system.message(&sid(2), ADA, OURS, "two").await;
+    let asked = one(&veto);
+    assert_eq!(asked.parameter("EventType"), Some("onConversationAdd"));
+    assert_eq!(only(system.conversations().await)["sid"], json!(old));
+    assert_eq!(system.bodies(&old).await, ["one"]);
+    // Accepted, the next message has a conversation of its own.
+    veto.answer(|_| Reply::new(200, ""));
+    system.message(&sid(3), ADA, OURS, "three").await;
+    assert_eq!(system.conversations().await.len(), 2);
+    assert_eq!(system.fetch(&old).await["state"], "closed");
+}
+
+async fn a_retry_asks_nobody(system: TestSystem) {
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "autocreated").await;
+    system.message(&sid(2), ADA, OURS, "captured").await;
+    // A webhook that comes later and rejects everything changes nothing of what has happened.
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(403, ""));
+    for number in [1, 2] {
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, "?")
+                .await
+                .accepted()
+        );
+    }
+    assert_eq!(veto.received().len(), 0);
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert_eq!(
+        system.bodies(&conversation).await,
+        ["autocreated", "captured"]
+    );
+}
+
+/// Longer than a webhook has to answer.
+const TOO_LATE: Duration = Duration::from_secs(30);
+
+/// What a webhook has to answer, and what the rest may take on a busy machine.
+#[track_caller]
+fn assert_waited(began: Instant) {
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(4_900), "{waited:?}");
+    assert!(waited < Duration::from_secs(9), "{waited:?}");
+}
+
+async fn no_answer_in_time_publishes(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::json(r#"{"friendly_name":"late","body":"late"}"#).after(TOO_LATE));
+    system.autocreation(OURS).await;
+    let began = Instant::now();
+    let answer = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert_waited(began);
+    assert!(answer.accepted(), "{}", answer.text());
+    let conversation = only(system.conversations().await);
+    assert_eq!(conversation["friendly_name"], Value::Null);
+    let conversation = text(&conversation["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["hello"]);
+    assert_eq!(veto.received().len(), 1);
+}
+
+async fn no_answer_in_time_rejects_where_that_is_set(system: TestSystem) {
+    let veto = accepting(&system, &[("OnTimeout", "reject")]).await;
+    veto.answer(|_| Reply::new(200, "").after(TOO_LATE));
+    system.autocreation(OURS).await;
+    let began = Instant::now();
+    let answer = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert_waited(began);
+    assert!(answer.accepted(), "{}", answer.text());
+    // Its retry is answered from the journal, and at once.
+    let began = Instant::now();
+    let retry = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert!(retry.accepted(), "{}", retry.text());
+    assert!(began.elapsed() < Duration::from_secs(4));
+    assert_eq!(veto.received().len(), 1);
+    assert_eq!(system.conversations().await.len(), 0);
+}
+
+async fn a_dead_endpoint_publishes(system: TestSystem) {
+    system.autocreation(OURS).await;
+    system.ask(DEAD, &[]).await;
+    for (number, body) in [(1, "one"), (2, "two")] {
+        assert!(
+            system
+                .message(&sid(number), ADA, OURS, body)
+                .await
+                .accepted()
+        );
+    }
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["one", "two"]);
+}
+
+async fn a_dead_endpoint_rejects_where_that_is_set(system: TestSystem) {
+    system.autocreation(OURS).await;
+    system.ask(DEAD, &[("OnTimeout", "reject")]).await;
+    let answer = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert!(answer.accepted(), "{}", answer.text());
+    assert_eq!(system.conversations().await.len(), 0);
+}
+
+/// Nobody listens there.
+const DEAD: &str = "http://127.0.0.1:1/pre";
+
+async fn an_unreadable_answer_publishes(system: TestSystem) {
+    system.autocreation(OURS).await;
+    // Even where a time-out rejects: this is an answer.
+    let veto = accepting(&system, &[("OnTimeout", "reject")]).await;
+    let unreadable = ["OK", "<Response/>", r#"{"body":"#, "[1]", "7", r#""body""#];
+    for (number, body) in (1..).zip(unreadable) {
+        veto.answer(move |_| Reply::new(200, body));
+        let answer = system.message(&sid(number), ADA, OURS, "hello").await;
+        assert!(answer.accepted(), "{}", answer.text());
+    }
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    let expected = ["hello"; 6];
+    assert_eq!(system.bodies(&conversation).await, expected);
+    assert_eq!(veto.received().len(), expected.len());
+}
+
+async fn filters_say_what_is_asked(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let mut number = 0;
+    for (filters, expected) in [
+        (&["onMessageAdd"][..], &["onMessageAdd"][..]),
+        (&["onConversationAdd"], &["onConversationAdd"]),
+        (
+            &["onMessageAdd", "onConversationAdd"],
+            &["onConversationAdd", "onMessageAdd"],
+        ),
+        (&["onMessageAdded", "onConversationAdded"], &[]),
+    ] {
+        let fields: Vec<_> = filters.iter().map(|filter| ("Filters", *filter)).collect();
+        let veto = accepting(&system, &fields).await;
+        let from = format!("+15550004{number:03}");
+        for _ in 0..2 {
+            number += 1;
+            system.message(&sid(number), &from, OURS, "hello").await;
+        }
+        let events: Vec<_> = veto
+            .received()
+            .iter()
+            .map(|received| form(received)["EventType"].clone())
+            .collect();
+        assert_eq!(events, expected, "{filters:?}");
+    }
+    assert_eq!(system.conversations().await.len(), 4);
+}
+
+async fn a_post_action_webhook_is_no_veto(system: TestSystem) {
+    let post = Receiver::start(|_| Reply::new(403, "")).await;
+    let form = [("PostWebhookUrl", post.url())];
+    let form = form.each_ref().map(|(name, url)| (*name, url.as_str()));
+    let webhooks = "/v1/Configuration/Webhooks";
+    system.post(webhooks, &form).await.expect(200);
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "one").await;
+    system.message(&sid(2), ADA, OURS, "two").await;
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["one", "two"]);
+}
+
+async fn a_change_by_rest_asks_only_if_it_says_so(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(403, ""));
+    let conversation = system.conversation(&[]).await;
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let form = [("Body", "hello")];
+    system.post(&messages, &form).await.expect(201);
+    assert_eq!(veto.received().len(), 0);
+    veto.answer(|_| Reply::new(200, ""));
+    let made = system.post_with_webhooks("/v1/Conversations", &[]).await;
+    made.expect(201);
+    let made = system.post_with_webhooks(&messages, &form).await;
+    made.expect(201);
+    let events: Vec<_> = veto
+        .received()
+        .iter()
+        .map(|received| self::form(received)["EventType"].clone())
+        .collect();
+    assert_eq!(events, ["onConversationAdd", "onMessageAdd"]);
+}
+
+async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    let fields = [
+        ("FriendlyName", "By REST"),
+        ("UniqueName", "by-rest"),
+        ("Attributes", r#"{"a":1}"#),
+        ("State", "inactive"),
+    ];
+    let conversations = "/v1/Conversations";
+    let made = system.post_with_webhooks(conversations, &fields).await;
+    let made = made.expect(201);
+    let received = one(&veto);
+    assert_eq!(
+        form(&received),
+        json!({
+            "AccountSid": ACCOUNT,
+            "EventType": "onConversationAdd",
+            "Source": "API",
+            "RetryCount": "0",
+            "FriendlyName": "By REST",
+            "UniqueName": "by-rest",
+            "Attributes": r#"{"a":1}"#,
+            "ChatServiceSid": made["chat_service_sid"],
+            "MessagingServiceSid": made["messaging_service_sid"],
+            "State": "inactive",
+        })
+    );
+    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+
+    let conversation = text(&made["sid"]);
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let fields = [("Body", "hello"), ("Attributes", r#"{"b":2}"#)];
+    let made = system.post_with_webhooks(&messages, &fields).await;
+    made.expect(201);
+    let received = veto.received()[1].clone();
+    assert_eq!(
+        form(&received),
+        json!({
+            "AccountSid": ACCOUNT,
+            "EventType": "onMessageAdd",
+            "Source": "API",
+            "RetryCount": "0",
+            "ConversationSid": conversation,
+            "Body": "hello",
+            "Author": "system",
+            "Attributes": r#"{"b":2}"#,
+        })
+    );
+    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+}
+
+async fn a_rejection_by_rest_is_an_error(system: TestSystem) {
+    let conversation = system.conversation(&[]).await;
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let veto = accepting(&system, &[]).await;
+    for status in REJECTIONS {
+        veto.answer(move |_| Reply::new(status, ""));
+        let form = [("UniqueName", "rejected")];
+        let answer = system.post_with_webhooks("/v1/Conversations", &form).await;
+        answer.expect_code(403, 50056);
+        let form = [("Body", "rejected")];
+        let answer = system.post_with_webhooks(&messages, &form).await;
+        answer.expect_code(403, 50056);
+    }
+    assert_eq!(only(system.conversations().await)["sid"], conversation);
+    assert_eq!(system.messages(&conversation).await.len(), 0);
+    system.conversation(&[("UniqueName", "rejected")]).await;
+    // What is wrong anyhow is not asked for.
+    let asked = veto.received().len();
+    let form = [("Attributes", "{")];
+    let answer = system.post_with_webhooks("/v1/Conversations", &form).await;
+    answer.expect_code(400, 50304);
+    assert_eq!(veto.received().len(), asked);
+}
+
+async fn an_edit_by_rest_is_the_one_that_is_kept(system: TestSystem) {
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::json(r#"{"friendly_name":"edited"}"#));
+    let form = [("FriendlyName", "by REST"), ("UniqueName", "by-rest")];
+    let made = system.post_with_webhooks("/v1/Conversations", &form).await;
+    let made = made.expect(201);
+    assert_eq!(made["friendly_name"], "edited");
+    assert_eq!(made["unique_name"], "by-rest");
+    let conversation = text(&made["sid"]);
+    assert_eq!(system.fetch(&conversation).await, made);
+
+    veto.answer(|_| {
+        let edit = json!({"body": "edited", "author": "carol", "attributes": r#"{"a":1}"#});
+        Reply::json(edit.to_string())
+    });
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let form = [("Body", "by REST")];
+    let made = system.post_with_webhooks(&messages, &form).await;
+    let made = made.expect(201);
+    assert_eq!(made["body"], "edited");
+    assert_eq!(made["author"], "carol");
+    assert_eq!(made["attributes"], r#"{"a":1}"#);
+    assert_eq!(only(system.messages(&conversation).await), made);
+}
+
+async fn an_edit_by_rest_that_cannot_be_is_an_error(system: TestSystem) {
+    let conversation = system.conversation(&[]).await;
+    let veto = accepting(&system, &[]).await;
+    let long = "x".repeat(300);
+    for edit in [json!({"friendly_name": long}), json!({"friendly_name": 7})] {
+        let edit = edit.to_string();
+        veto.answer(move |_| Reply::json(edit.clone()));
+        let answer = system.post_with_webhooks("/v1/Conversations", &[]).await;
+        assert_eq!(answer.expect(400)["status"], 400);
+    }
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    for (edit, code) in [
+        (json!({"attributes": "{"}), Some(50304)),
+        (json!({"attributes": {"not": "a string"}}), None),
+        (
+            json!({"attributes": format!("\"{}\"", "x".repeat(5_000))}),
+            Some(50303),
+        ),
+        (json!({"body": "x".repeat(40_000)}), Some(50504)),
+        (json!({"author": "x".repeat(1_000)}), Some(50310)),
+        (json!({"body": 7}), None),
+    ] {
+        let edit = edit.to_string();
+        let shown = edit.chars().take(60).collect::<String>();
+        veto.answer(move |_| Reply::json(edit.clone()));
+        let form = [("Body", "hello")];
+        let answer = system.post_with_webhooks(&messages, &form).await;
+        assert_eq!(answer.status, 400, "{shown}: {}", answer.text());
+        let error = answer.json();
+        if let Some(code) = code {
+            assert_eq!(error["code"], code, "{shown}: {error}");
+        }
+    }
+    assert_eq!(only(system.conversations().await)["sid"], conversation);
+    assert_eq!(system.messages(&conversation).await.len(), 0);
+}
+
+/// A webhook that accepts, set at the account with these fields besides.
+async fn accepting(system: &TestSystem, fields: &[(&str, &str)]) -> Receiver {
+    let veto = Receiver::start(|_| Reply::new(200, "")).await;
+    system.ask(&pre(&veto), fields).await;
+    veto
+}
+
+fn pre(veto: &Receiver) -> String {
+    format!("{}/pre", veto.url())
+}
+
+/// The one request that came.
+#[track_caller]
+fn one(veto: &Receiver) -> Received {
+    let received = veto.received();
+    assert_eq!(received.len(), 1, "{received:#?}");
+    received[0].clone()
+}
+
+/// All parameters as JSON, each of which came once.
+#[track_caller]
+fn form(received: &Received) -> Value {
+    let form = json!(received.form());
+    let count = form.as_object().map_or(0, |form| form.len());
+    assert_eq!(count, received.parameters.len(), "{received:?}");
+    form
+}
