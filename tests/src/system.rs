@@ -218,7 +218,7 @@ impl TestSystem {
             .await
     }
 
-    /// As a carrier does: what is answered 5xx is sent again, at most `attempts_max` times.
+    /// As a carrier does: what is answered 5xx is sent again after a while, at most `attempts_max` times in all.
     pub async fn message_repeated(
         &self,
         sid: &str,
@@ -232,6 +232,7 @@ impl TestSystem {
             if !answer.status.is_server_error() {
                 break;
             }
+            tokio::time::sleep(CARRIER_PAUSE).await;
             answer = self.message(sid, from, to, body).await;
         }
         answer
@@ -353,6 +354,12 @@ impl TestSystem {
 }
 
 const PAGES_MAX: usize = 1_000;
+
+/// How long a carrier waits before it sends again.
+const CARRIER_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a carrier that is told to repeats: `#rc=5&rp=all` at the webhook, and the same at the fallback URL.
+pub const CARRIER_ATTEMPTS: usize = 12;
 
 /// A carrier's message SID, by number.
 pub fn sid(number: u64) -> String {

@@ -193,7 +193,7 @@ impl Connector {
         let status = response.status();
         let headers = response.headers().clone();
         let body = response.into_body().collect().await;
-        let body = body.map_err(|error| ConnectorError::io(error))?.to_bytes();
+        let body = body.map_err(ConnectorError::io)?.to_bytes();
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let ended = Instant::now();
         let units = |part: fn(&Value) -> f64| total(&answer["ConsumedCapacity"], part);

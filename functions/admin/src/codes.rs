@@ -12,7 +12,7 @@ use routing::change::Refusal;
 use routing::{Binding, Channel, ConversationSid, Participant, Timers, UrlError, WebhookUrl};
 use serde_json::{Value, json};
 use service::attributes::AttributesError;
-use service::{ChangeError, InvalidEdit};
+use service::{ChangeError, EditFault, InvalidEdit};
 use store::StoreError;
 
 use crate::request::BODY_BYTES_MAX;
@@ -138,6 +138,10 @@ pub(crate) const IDENTITY_WITH_BINDING: Problem = bad(
 );
 pub(crate) const LAST_READ_TIMESTAMP: Problem =
     bad(50405, "LastReadTimestamp must be an ISO 8601 date and time");
+pub(crate) const DATE_CREATED: Problem =
+    bad(50308, "DateCreated must be an ISO 8601 date and time");
+pub(crate) const DATE_UPDATED: Problem =
+    bad(50309, "DateUpdated must be an ISO 8601 date and time");
 pub(crate) const LAST_READ_INDEX: Problem = bad(
     50421,
     "LastReadMessageIndex must be 0 or a positive integer",
@@ -295,11 +299,12 @@ fn name_taken(holder: ConversationSid) -> Problem {
 }
 
 fn invalid_edit(edit: &InvalidEdit) -> Problem {
-    let code = match edit.key {
-        "body" => 50504,
-        "author" => 50310,
-        "attributes" => 50304,
-        "friendly_name" => 50003,
+    let code = match (edit.key, edit.fault) {
+        (_, EditFault::Attributes(AttributesError::TooLong(_))) => 50303,
+        ("body", _) => 50504,
+        ("author", _) => 50310,
+        ("attributes", _) => 50304,
+        ("friendly_name", _) => 50003,
         _ => PARAMETER,
     };
     told(StatusCode::BAD_REQUEST, code, edit.to_string())
@@ -322,6 +327,12 @@ impl From<Refusal> for Problem {
                 50418,
                 "Conversation has 50 participants with an address already",
             ),
+            Refusal::NoAddress => bad(
+                50441,
+                "ProxyAddress can't be added: the participant has no Address",
+            ),
+            Refusal::SameAddresses => SAME_ADDRESSES,
+            Refusal::ChannelsDiffer => CHANNELS_DIFFER,
             Refusal::PairHeldHere => taken(
                 50416,
                 "A binding for this participant and proxy address already exists in this Conversation",
@@ -408,6 +419,9 @@ mod tests {
             (Refusal::BornClosed, 400, 50384),
             (Refusal::ParticipantsMax, 400, 50417),
             (Refusal::PairsMax, 400, 50418),
+            (Refusal::NoAddress, 400, 50441),
+            (Refusal::SameAddresses, 400, 50409),
+            (Refusal::ChannelsDiffer, 400, 50414),
             (Refusal::PairHeldHere, 409, 50416),
         ] {
             let problem = Problem::from(ChangeError::Refused(refusal));
@@ -431,7 +445,7 @@ mod tests {
         let edit = |key| {
             ChangeError::InvalidEdit(InvalidEdit {
                 key,
-                reason: "is wrong".to_owned(),
+                fault: EditFault::NotText,
             })
         };
         let operation = "test";

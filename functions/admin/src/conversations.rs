@@ -166,6 +166,7 @@ struct Wish {
 impl Wish {
     fn read(params: &Params) -> Result<Wish, Problem> {
         params.refuse(&UNSUPPORTED)?;
+        params.dates()?;
         check_messaging_service(params.once("MessagingServiceSid")?)?;
         Ok(Wish {
             friendly_name: params.text(
@@ -310,7 +311,7 @@ mod tests {
         let service = MessagingServiceSid::DEFAULT;
         let body = format!(
             "FriendlyName=F&UniqueName=U&Attributes={{}}&State=InActive&Timers.Inactive=PT1M&Timers.Closed=PT0S\
-             &MessagingServiceSid={service}&DateCreated=whenever&Unknown=x"
+             &MessagingServiceSid={service}&DateCreated=2015-12-16T22:18:37Z&Unknown=x"
         );
         let wish = wish(&body).map_err(|p| p.code).unwrap();
         assert_eq!(wish.friendly_name.as_deref(), Some("F"));

@@ -97,6 +97,7 @@ fn message_named(request: &Request) -> Result<MessageSid, Problem> {
 /// What is asked for, on creation and later.
 fn wish(params: &Params) -> Result<MessageEdit, Problem> {
     params.refuse(&UNSUPPORTED)?;
+    params.dates()?;
     let (author_max, body_max) = (
         Message::AUTHOR_CHARACTERS_MAX,
         Message::BODY_REST_CHARACTERS_MAX,

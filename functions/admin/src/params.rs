@@ -10,7 +10,7 @@ use routing::{EventName, Method, UrlError, WebhookUrl};
 use service::attributes;
 
 use crate::codes::{self, Problem};
-use crate::timer;
+use crate::{date, timer};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Params(Form);
@@ -40,6 +40,22 @@ impl Params {
         for name in names {
             if self.0.all(name).any(|value| !value.is_empty()) {
                 return Err(codes::not_supported(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// `DateCreated` and `DateUpdated` are not anybody's to set, and ignored; but they must be dates.
+    pub(crate) fn dates(&self) -> Result<(), Problem> {
+        for (name, invalid) in [
+            ("DateCreated", codes::DATE_CREATED),
+            ("DateUpdated", codes::DATE_UPDATED),
+        ] {
+            if self
+                .given(name)?
+                .is_some_and(|text| date::from(text).is_none())
+            {
+                return Err(invalid);
             }
         }
         Ok(())

@@ -116,6 +116,7 @@ pub(crate) fn check_identity(text: &str) -> Result<(), Problem> {
 }
 
 fn wish(params: &Params) -> Result<NewParticipant, Problem> {
+    params.dates()?;
     if params.given(PROJECTED)?.is_some() {
         let reason = "belongs to group conversations, which are not supported yet";
         return Err(codes::parameter(PROJECTED, reason));
@@ -143,7 +144,8 @@ fn wish(params: &Params) -> Result<NewParticipant, Problem> {
 fn pair(address: &str, proxy: &str) -> Result<Pair, Problem> {
     let address = phone::address(address).filter(|address| address.can_receive());
     let address = address.ok_or(codes::ADDRESS_INVALID)?;
-    let proxy = phone::address(proxy).ok_or(codes::PROXY_INVALID)?;
+    let proxy = phone::address(proxy).filter(|proxy| proxy.can_receive());
+    let proxy = proxy.ok_or(codes::PROXY_INVALID)?;
     Pair::new(address, proxy).map_err(|error| match error {
         PairError::Channels => codes::CHANNELS_DIFFER,
         PairError::Same => codes::SAME_ADDRESSES,
@@ -151,9 +153,19 @@ fn pair(address: &str, proxy: &str) -> Result<Pair, Problem> {
 }
 
 fn edit(params: &Params) -> Result<ParticipantEdit, Problem> {
-    params.refuse(&[IDENTITY, PROXY, PROJECTED])?;
+    params.refuse(&[IDENTITY, PROJECTED])?;
+    params.dates()?;
     let index = |text: &str| text.parse::<u64>().ok().filter(|index| *index <= INDEX_MAX);
+    let proxy = match params.once(PROXY)? {
+        None => None,
+        Some("") => return Err(codes::PROXY_EMPTY),
+        Some(text) => {
+            let proxy = phone::address(text).filter(|proxy| proxy.can_receive());
+            Some(proxy.ok_or(codes::PROXY_INVALID)?)
+        }
+    };
     Ok(ParticipantEdit {
+        proxy,
         attributes: params.attributes(Participant::ATTRIBUTES_BYTES_MAX)?,
         last_read_index: params.choice("LastReadMessageIndex", index, codes::LAST_READ_INDEX)?,
         last_read_at: params.choice(
@@ -261,7 +273,8 @@ mod tests {
             ("LastReadMessageIndex", "9007199254740992", 50421),
             ("LastReadTimestamp", "now", 50405),
             (IDENTITY, "ada", 20001),
-            (PROXY, "null", 20001),
+            (PROXY, "null", 50408),
+            (PROXY, "", 50412),
         ] {
             let found = edit(&params(&[(name, value)])).map_err(|problem| problem.code);
             assert_eq!(found.err(), Some(code), "{name} {value}");

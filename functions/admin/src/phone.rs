@@ -16,7 +16,12 @@ pub(crate) fn address(text: &str) -> Option<Address> {
     if text.chars().count() > ADDRESS_CHARACTERS_MAX {
         return None;
     }
-    Address::parse(text).ok().or_else(|| typed(text))
+    // Digits and signs alone are a number that somebody meant to write, not the name of a sender.
+    let meant = |address: &Address| address.can_receive() || text.contains(char::is_alphabetic);
+    Address::parse(text)
+        .ok()
+        .filter(meant)
+        .or_else(|| typed(text))
 }
 
 fn typed(text: &str) -> Option<Address> {

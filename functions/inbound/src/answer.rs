@@ -4,6 +4,7 @@ use bytes::Bytes;
 use carriers::twilio::answer::{CONTENT_TYPE as TWIML, NO_REPLY};
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
+use routing::CarrierMessageSid;
 use service::{ReceiveError, Received, Reply};
 
 /// Why a request is not a message. The text is for the carrier and the log.
@@ -27,7 +28,10 @@ pub(crate) fn refused(status: StatusCode, message: &str) -> Response<Bytes> {
     response(status, "application/json", body.into())
 }
 
-pub(crate) fn replied(received: Result<Received, ReceiveError>) -> Response<Bytes> {
+pub(crate) fn replied(
+    message_sid: CarrierMessageSid,
+    received: Result<Received, ReceiveError>,
+) -> Response<Bytes> {
     match received {
         Ok(Received {
             reply: Some(reply), ..
@@ -35,7 +39,7 @@ pub(crate) fn replied(received: Result<Received, ReceiveError>) -> Response<Byte
         Ok(Received { reply: None, .. }) => response(StatusCode::OK, TWIML, NO_REPLY.into()),
         Err(error) => {
             let chain = &error as &dyn std::error::Error;
-            tracing::error!(error = chain, "an inbound message was not accepted");
+            tracing::error!(%message_sid, error = chain, "message {message_sid} was not accepted");
             match error {
                 ReceiveError::ForwardFailed => refused(
                     StatusCode::BAD_GATEWAY,

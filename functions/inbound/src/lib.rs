@@ -15,6 +15,7 @@ use carriers::{Form, simulator, twilio};
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
+use routing::{CarrierMessageSid, Inbound};
 use service::{App, RECEIVE_TIME, TwilioCredentials, receive};
 use store::Deadline;
 
@@ -22,7 +23,7 @@ use crate::answer::{Refusal, refused, replied};
 
 /// What the function needs to answer.
 #[derive(Debug)]
-pub struct Inbound {
+pub struct Door {
     pub app: App,
     /// `None`: everything that claims to be from Twilio is refused.
     pub twilio: Option<TwilioCredentials>,
@@ -34,8 +35,8 @@ pub struct Inbound {
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers one request. A panic is answered 500, and the function lives on.
-pub async fn handle(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
-    guarded(answer(inbound, request)).await
+pub async fn handle(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
+    guarded(answer(door, request)).await
 }
 
 async fn guarded(answer: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
@@ -51,9 +52,9 @@ async fn guarded(answer: impl Future<Output = Response<Bytes>>) -> Response<Byte
         })
 }
 
-async fn answer(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
+async fn answer(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
     let deadline = Deadline::after(RECEIVE_TIME);
-    let message = match read(inbound, &request) {
+    let message = match read(door, &request) {
         Ok(message) => message,
         Err(Refusal { status, message }) => {
             let path = request.uri().path();
@@ -65,11 +66,12 @@ async fn answer(inbound: &Inbound, request: Request<Bytes>) -> Response<Bytes> {
             return refused(status, &message);
         }
     };
-    replied(receive(&inbound.app, message, deadline).await)
+    let message_sid = message.key.sid;
+    replied(message_sid, receive(&door.app, message, deadline).await)
 }
 
 /// An authenticated, well-formed message.
-fn read(inbound: &Inbound, request: &Request<Bytes>) -> Result<routing::Inbound, Refusal> {
+fn read(door: &Door, request: &Request<Bytes>) -> Result<Inbound, Refusal> {
     let carrier = request
         .uri()
         .path()
@@ -77,7 +79,7 @@ fn read(inbound: &Inbound, request: &Request<Bytes>) -> Result<routing::Inbound,
         .unwrap_or_default();
     let known = match carrier {
         "twilio" => true,
-        "simulator" => inbound.simulator,
+        "simulator" => door.simulator,
         _ => false,
     };
     if !known {
@@ -112,20 +114,29 @@ fn read(inbound: &Inbound, request: &Request<Bytes>) -> Result<routing::Inbound,
             format!("body can't be read: {error}"),
         )
     })?;
-    let now = inbound.app.clock.now();
+    let now = door.app.clock.now();
     let parsed = match carrier {
-        "simulator" => simulator::parse(
-            &form,
-            inbound.app.account,
-            inbound.app.carrier_message_sid(),
-            now,
-        ),
+        "simulator" => {
+            simulator::parse(&form, door.app.account, door.app.carrier_message_sid(), now)
+        }
         _ => {
-            authenticate::twilio(inbound, request, &form)?;
+            authenticate::twilio(door, request, &form)?;
             twilio::parse(&form, now)
         }
     };
-    parsed.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+    parsed.map_err(|error| {
+        // The carrier will not send it again, and nobody else has it: somebody must look there.
+        let message_sid = form
+            .get("MessageSid")
+            .and_then(CarrierMessageSid::parse)
+            .map(|sid| sid.to_string());
+        tracing::error!(
+            message_sid,
+            carrier,
+            "an authentic message can't be read, and is lost: {error}"
+        );
+        Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbound::{Inbound, handle};
+use inbound::{Door, handle};
 use lambda_http::{Body, Error, Request, Response, service_fn, tracing};
 use service::{App, Caller, Clock, Config};
 use store::Store;
@@ -21,15 +21,15 @@ async fn main() -> Result<(), Error> {
         account: config.account,
         public_url: config.public_url,
     };
-    let inbound = Arc::new(Inbound {
+    let door = Arc::new(Door {
         app,
         twilio: config.twilio,
         simulator: false,
     });
     gateway::run(service_fn(move |request: Request| {
-        let inbound = inbound.clone();
+        let door = door.clone();
         async move {
-            let response = handle(&inbound, request.map(bytes)).await;
+            let response = handle(&door, request.map(bytes)).await;
             Ok::<Response<Body>, Error>(response.map(|body| Body::Binary(body.into())))
         }
     }))

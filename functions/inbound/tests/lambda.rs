@@ -1,5 +1,7 @@
 //! The deployed program itself, run against a stand-in for Lambda's Runtime API.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
-use inbound::{BODY_BYTES_MAX, Inbound};
+use inbound::{BODY_BYTES_MAX, Door};
 use service::{App, TwilioCredentials};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -20,24 +20,24 @@ use tokio::task::JoinHandle;
 
 /// The functions' handlers behind one router, the simulator among the carriers.
 pub fn router(app: App, token: String, twilio: Option<TwilioCredentials>) -> Router {
-    let inbound = Arc::new(Inbound {
+    let door = Arc::new(Door {
         app: app.clone(),
         twilio,
         simulator: true,
     });
     Router::new()
         .route("/inbound/{*carrier}", any(receive))
-        .with_state(inbound)
+        .with_state(door)
         .fallback_service(admin::router(Admin { app, token }))
 }
 
-async fn receive(State(inbound): State<Arc<Inbound>>, request: Request) -> Response {
+async fn receive(State(door): State<Arc<Door>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // One byte over the bound is enough to know that there are too many; the handler says so.
     let body = to_bytes(body, BODY_BYTES_MAX)
         .await
         .unwrap_or_else(|_| Bytes::from(vec![0; BODY_BYTES_MAX + 1]));
-    let response = inbound::handle(&inbound, http::Request::from_parts(parts, body)).await;
+    let response = inbound::handle(&door, http::Request::from_parts(parts, body)).await;
     response.map(Body::from)
 }
 

@@ -1,5 +1,7 @@
 //! The program that `cargo run` runs, as a process: started, stopped, killed.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -232,6 +234,9 @@ fn output(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
+/// Arguments, environment, and words of what is said.
+type Wrong<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn what_is_wrong_at_the_start_is_said_in_one_message() {
     let scratch = Scratch::new();
@@ -243,7 +248,7 @@ fn what_is_wrong_at_the_start_is_said_in_one_message() {
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let cases: [(&[&str], &[(&str, &str)], &[&str]); 4] = [
+    let cases: [Wrong; 4] = [
         (&["--what"], &[], &["--what", "--help"]),
         (
             &["--port", "0", "--data-dir", dir],

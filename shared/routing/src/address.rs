@@ -34,7 +34,7 @@ impl Channel {
 }
 
 /// A phone number in E.164 (`+15550001111`), a WhatsApp number (`whatsapp:+15550001111`), a short code (`12345`),
-/// or an alphanumeric sender (`ACME`, which can send and never receive).
+/// or whatever else a carrier names as a sender (`ACME`, `E.ON`, `447700900123`), which can never receive.
 ///
 /// Invariant: the text has one of these forms, so equal addresses have equal texts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,8 +59,8 @@ const E164_DIGITS_MAX: usize = 15;
 /// Shorter than any subscriber number with its country code.
 const E164_DIGITS_MIN: usize = 4;
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
-/// GSM 03.38 limits an alphanumeric originating address to 11 characters.
-const ALPHANUMERIC_CHARACTERS_MAX: usize = 11;
+/// GSM allows 11 characters of text and, of a number without its sign, 15 digits.
+const SENDER_NAME_CHARACTERS_MAX: usize = 15;
 
 impl Address {
     pub fn parse(text: &str) -> Result<Address, AddressError> {
@@ -75,7 +75,7 @@ impl Address {
             None => (Channel::Sms, text),
         };
         let grammatical = is_e164(line)
-            || (channel == Channel::Sms && (is_short_code(line) || is_alphanumeric(line)));
+            || (channel == Channel::Sms && (is_short_code(line) || is_sender_name(line)));
         if !grammatical {
             return Err(AddressError::Grammar);
         }
@@ -126,12 +126,14 @@ fn is_short_code(line: &str) -> bool {
     SHORT_CODE_DIGITS.contains(&line.len()) && line.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_alphanumeric(line: &str) -> bool {
-    line.len() <= ALPHANUMERIC_CHARACTERS_MAX
-        && line.bytes().any(|b| b.is_ascii_alphabetic())
+/// Visible ASCII, with spaces inside; no `+`, which promises a number, and no `:`, which names a channel.
+fn is_sender_name(line: &str) -> bool {
+    (1..=SENDER_NAME_CHARACTERS_MAX).contains(&line.len())
+        && line.trim() == line
+        && !line.starts_with('+')
         && line
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b" _-&+".contains(&b))
+            .all(|b| (b.is_ascii_graphic() || b == b' ') && b != b':')
 }
 
 impl fmt::Display for Address {
@@ -186,8 +188,7 @@ mod tests {
             ("+05550001111", AddressError::Grammar),
             ("+1555000111122222", AddressError::Grammar),
             ("+1 555 000 1111", AddressError::Grammar),
-            ("15550001111", AddressError::Grammar),
-            ("12", AddressError::Grammar),
+            (" 15550001111", AddressError::Grammar),
             ("whatsapp:12345", AddressError::Grammar),
             ("whatsapp:", AddressError::Grammar),
             ("+1555٣٣٣٣", AddressError::Grammar),

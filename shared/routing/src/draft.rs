@@ -1,7 +1,9 @@
 //! An entry in the making: events are pushed, and the header follows them.
 
+use jiff::Timestamp;
+
 use crate::{
-    AccountSettings, ChangeId, ConversationSid, Entry, Event, Fresh, Header, MessageSid,
+    AccountSettings, ChangeId, Channel, ConversationSid, Entry, Event, Fresh, Header, MessageSid,
     POST_SCOPE_ACCOUNT, PostWebhook, Reason, State, Tail, Write,
 };
 
@@ -16,6 +18,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// Of a message that came by the channel.
+    pub fn of(channel: Channel) -> Source {
+        match channel {
+            Channel::Sms => Source::Sms,
+            Channel::WhatsApp => Source::WhatsApp,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Source::Sms => "SMS",
@@ -40,6 +50,7 @@ pub(crate) struct Draft<'a> {
     slot: u64,
     /// The state as the conversation's lists show it, to tell whether the copy must follow.
     state_before: Option<State>,
+    due_before: Option<Timestamp>,
     pub(crate) header: Header,
     events: Vec<Event>,
 }
@@ -56,6 +67,7 @@ impl<'a> Draft<'a> {
             conversation,
             slot: 0,
             state_before: None,
+            due_before: None,
             header,
             events: Vec::new(),
         }
@@ -63,14 +75,13 @@ impl<'a> Draft<'a> {
 
     /// The entry after `tail`.
     pub(crate) fn after(cause: Cause<'a>, tail: &Tail) -> Draft<'a> {
-        let state_before = Some(tail.header.state);
-        let (conversation, slot, header) = (tail.conversation, tail.slot + 1, tail.header.clone());
         Draft {
             cause,
-            conversation,
-            slot,
-            state_before,
-            header,
+            conversation: tail.conversation,
+            slot: tail.slot + 1,
+            state_before: Some(tail.header.state),
+            due_before: tail.header.due(),
+            header: tail.header.clone(),
             events: Vec::new(),
         }
     }
@@ -129,10 +140,10 @@ impl<'a> Draft<'a> {
     /// The write that lets the timer follow the header, where the next instant may have moved nearer.
     pub(crate) fn timer(&self) -> Option<Write> {
         let conversation = self.conversation;
-        match self.header.due() {
-            Some(due) => Some(Write::PutTimer { conversation, due }),
-            None if self.header.timers == Default::default() => None,
-            None => Some(Write::DeleteTimer { conversation }),
+        match (self.due_before, self.header.due()) {
+            (_, Some(due)) => Some(Write::PutTimer { conversation, due }),
+            (Some(_), None) => Some(Write::DeleteTimer { conversation }),
+            (None, None) => None,
         }
     }
 
@@ -181,5 +192,19 @@ impl<'a> Draft<'a> {
             generation,
             since: self.slot,
         }))
+    }
+}
+
+/// The tail of the conversation whose next entry is among the writes.
+pub(crate) fn tail_after(writes: &[Write]) -> Tail {
+    let entry = writes.iter().find_map(|write| match write {
+        Write::Append(entry) => Some(entry),
+        _ => None,
+    });
+    let entry = entry.expect("every change takes a slot");
+    Tail {
+        conversation: entry.conversation,
+        slot: entry.slot,
+        header: entry.header.clone(),
     }
 }

@@ -33,7 +33,9 @@ impl Entry {
 
     /// The number of the entry's first event; the others follow it.
     pub fn event_number(&self) -> u64 {
-        self.header.event_number - self.events.len() as u64
+        self.header
+            .event_number
+            .saturating_sub(self.events.len() as u64)
     }
 }
 

@@ -1,23 +1,14 @@
 //! A conversation past its closing time closes; whoever comes upon it first says so.
 
-use crate::draft::Draft;
+use crate::draft::{Draft, tail_after};
 use crate::{Cause, Plan, Reason, State, Tail, Write};
 
 /// Closes the conversation (Reason `TIMER`) if its closing time has passed. The outcome is its tail afterwards.
 pub fn close_expired(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
     tail.header.expired(cause.fresh.now).then(|| {
         let writes = expiry(tail, cause);
-        let header = writes.iter().find_map(|write| match write {
-            Write::Append(entry) => Some(entry.header.clone()),
-            _ => None,
-        });
-        let header = header.unwrap_or_else(|| tail.header.clone());
         Plan {
-            outcome: Tail {
-                conversation: tail.conversation,
-                slot: tail.slot + 1,
-                header,
-            },
+            outcome: tail_after(&writes),
             writes,
         }
     })

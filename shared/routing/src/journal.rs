@@ -1,6 +1,6 @@
 //! The journal: one durable record of every authenticated inbound message and what became of it.
 
-use crate::{ChangeId, ConversationSid, Inbound, MessageKey, MessageSid, Target, Why};
+use crate::{ChangeId, ConversationSid, Inbound, MessageKey, Target, Why};
 
 /// Invariant: a captured message's text stands in its conversation's log, every other's in `inbound` here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +59,6 @@ impl JournalOutcome {
             JournalOutcome::Autocreated { conversation } => Some((*conversation, 0)),
             _ => None,
         }
-    }
-
-    pub fn message_sid(&self, change: ChangeId) -> Option<MessageSid> {
-        self.place().map(|(_, slot)| MessageSid::at(slot, change))
     }
 }
 

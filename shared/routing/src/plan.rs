@@ -95,7 +95,8 @@ pub enum Write {
         conversation: ConversationSid,
         revision: Revision,
     },
-    /// Blanks the text of the message in a slot; the slot, its id and its header stay.
+    /// Blanks the text of the message in a slot; the slot, its id and its header stay. This is no erasure: what later
+    /// events told of the message stands in their own entries until the conversation is purged.
     Blank {
         conversation: ConversationSid,
         slot: u64,
@@ -192,7 +193,7 @@ impl Write {
                 revision: Revision { version, .. },
                 ..
             } => match version {
-                1 => Condition::Absent,
+                0 | 1 => Condition::Absent,
                 _ => Condition::Version(version - 1),
             },
             Write::DeleteMetadata { version, .. } | Write::DeleteParticipant { version, .. } => {
@@ -228,6 +229,13 @@ pub enum Found {
 }
 
 impl Conflict {
+    /// Whether a slot was taken.
+    pub fn slot_lost(&self) -> bool {
+        self.found
+            .iter()
+            .any(|(key, found)| matches!((key, found), (ItemKey::Slot(..), Found::Entry(_))))
+    }
+
     /// The binding that a claim ran into.
     pub fn binding(&self) -> Option<(&Pair, Binding)> {
         self.found

@@ -126,10 +126,7 @@ pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
             writes: Vec::new(),
         }));
     }
-    let source = match inbound.channel() {
-        crate::Channel::Sms => Source::Sms,
-        crate::Channel::WhatsApp => Source::WhatsApp,
-    };
+    let source = Source::of(inbound.channel());
     let cause = Cause {
         fresh,
         account: &facts.account,
@@ -484,7 +481,6 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// What the pre-action webhook says to the event: publish where none is to be asked, `Err` where it has not been.
     fn ask(
         &self,
         event: PreEvent,

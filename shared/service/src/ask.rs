@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use store::Deadline;
 
 use crate::App;
-use crate::attributes;
+use crate::attributes::{self, AttributesError};
 use crate::caller::{Answered, CallError};
 use crate::parameters;
 
@@ -19,11 +19,22 @@ const COMMIT_RESERVE: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// The webhook answered with an allowed key and a value that is not.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pre-action webhook answered with a {key} that {reason}")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pre-action webhook's {key} can't be taken: {fault}")]
 pub struct InvalidEdit {
     pub key: &'static str,
-    pub reason: String,
+    pub fault: EditFault,
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditFault {
+    #[error("it is not a string")]
+    NotText,
+    #[error("it is longer than {0} characters")]
+    TooLong(usize),
+    #[error(transparent)]
+    Attributes(AttributesError),
 }
 
 /// Asks once. No answer in time means what the webhook's settings say; a time that no longer fits is no answer.
@@ -120,7 +131,7 @@ fn read(
         attributes::check(attributes, Message::ATTRIBUTES_BYTES_MAX).map_err(|error| {
             InvalidEdit {
                 key: "attributes",
-                reason: format!("is wrong: {error}"),
+                fault: EditFault::Attributes(error),
             }
         })?;
     }
@@ -139,11 +150,11 @@ fn text(
         }
         Some(Value::String(_)) => Err(InvalidEdit {
             key,
-            reason: format!("is longer than {characters_max} characters"),
+            fault: EditFault::TooLong(characters_max),
         }),
         Some(_) => Err(InvalidEdit {
             key,
-            reason: "is not a string".to_owned(),
+            fault: EditFault::NotText,
         }),
     }
 }
@@ -169,12 +180,7 @@ mod tests {
                 ..Edits::default()
             }))
         };
-        let invalid = |key, reason: &str| {
-            Err(InvalidEdit {
-                key,
-                reason: reason.to_owned(),
-            })
-        };
+        let invalid = |key, fault| Err(InvalidEdit { key, fault });
         for (status, text, expected) in [
             (200, "", unchanged.clone()),
             (200, " {} ", unchanged.clone()),
@@ -188,16 +194,19 @@ mod tests {
             ),
             (200, "<Response/>", unchanged.clone()),
             (200, "[]", unchanged),
-            (200, r#"{"body":1}"#, invalid("body", "is not a string")),
+            (200, r#"{"body":1}"#, invalid("body", EditFault::NotText)),
             (
                 200,
                 r#"{"body":"longer"}"#,
-                invalid("body", "is longer than 5 characters"),
+                invalid("body", EditFault::TooLong(5)),
             ),
             (
                 200,
                 r#"{"attributes":"{"}"#,
-                invalid("attributes", "is wrong: attributes are not a JSON object"),
+                invalid(
+                    "attributes",
+                    EditFault::Attributes(AttributesError::NotJson),
+                ),
             ),
             (302, "", Ok(Answer::Reject)),
             (403, r#"{"body":"hi"}"#, Ok(Answer::Reject)),

@@ -43,12 +43,16 @@ pub(crate) enum CallError {
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// A function that was frozen wakes up with connections that are dead by now; few are kept, and not for long.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(5);
+
 impl Caller {
     /// `token` signs every request; it opens our API, so it is never logged.
     pub fn new(token: impl Into<String>) -> Caller {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME_MAX)
+            .pool_idle_timeout(IDLE_TIME_MAX)
             .user_agent(concat!("Crosspoint/", env!("CARGO_PKG_VERSION")))
             .build();
         Caller {
@@ -121,6 +125,14 @@ async fn read(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answ
         .and_then(|value| value.to_str().ok());
     let content_type = content_type.map(str::to_owned);
     let mut body = Vec::new();
+    // Of what is no success, only the status counts; its body may be long, slow or cut.
+    if !response.status().is_success() {
+        return Ok(Answered {
+            status,
+            content_type,
+            body,
+        });
+    }
     while let Some(chunk) = response
         .chunk()
         .await

@@ -22,14 +22,14 @@ mod receive;
 mod settings;
 
 pub use app::{App, PublicUrl};
-pub use ask::InvalidEdit;
+pub use ask::{EditFault, InvalidEdit};
 pub use caller::Caller;
 pub use change::{Asked, ChangeError};
 pub use clock::Clock;
 pub use config::{Config, ConfigError, TwilioCredentials};
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
 pub use forward::Reply;
-pub use messages::{NewPost, delete_message, edit_message, post_message};
+pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};
 pub use settings::{

@@ -10,6 +10,9 @@ use crate::App;
 use crate::ask::ask;
 use crate::change::{Asked, Attempt, Attempts, ChangeError, present};
 
+/// The author of a message that nobody else is named for; never a participant.
+pub const SYSTEM: &str = "system";
+
 /// A message to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPost {
@@ -28,16 +31,23 @@ pub async fn post_message(
     let mut attempts = Attempts::new(app, asked);
     let mut verdict: Option<Verdict> = None;
     loop {
-        let (tail, account, participant) = tokio::try_join!(
+        let (tail, account) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
             app.store.account_get(asked.deadline),
-            app.store
-                .identity_get(conversation, &post.author, asked.deadline),
         )?;
         let tail = present(tail)?;
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
+        // After the tail: whoever is removed after this read takes a slot, and this message's commit fails.
+        let participant = match post.author.as_str() {
+            SYSTEM => None,
+            author => {
+                app.store
+                    .identity_get(conversation, author, asked.deadline)
+                    .await?
+            }
+        };
         let NewPost {
             author,
             body,

@@ -80,8 +80,6 @@ pub(crate) fn of_veto(veto: &Veto, account: AccountSid, source: Source) -> Vec<(
 #[serde(rename_all = "PascalCase")]
 struct Medium<'a> {
     sid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    filename: Option<&'a str>,
     content_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -92,7 +90,6 @@ fn media(media: &[Media]) -> Option<String> {
     let wire = |medium: &Media| {
         serde_json::json!(Medium {
             sid: medium.sid.to_string(),
-            filename: None,
             content_type: &medium.content_type,
             size: medium.size,
         })

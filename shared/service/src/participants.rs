@@ -1,7 +1,9 @@
 //! Add, update and remove a participant.
 
 use routing::change::{self, NewParticipant, ParticipantEdit, Refusal};
-use routing::{AccountSettings, Binding, ConversationSid, Pair, Participant, ParticipantSid, Tail};
+use routing::{
+    AccountSettings, Binding, Conflict, ConversationSid, Pair, Participant, ParticipantSid, Tail,
+};
 use store::Deadline;
 
 use crate::App;
@@ -31,26 +33,38 @@ pub async fn add_participant(
             Err(Refusal::PairHeldHere) => return Err(held_here(&tail, wish.pair.as_ref())),
             Err(refusal) => return Err(refusal.into()),
         };
-        let conflict = match attempts.commit(&plan.writes).await? {
+        match attempts.commit(&plan.writes).await? {
             Attempt::Done => return Ok(plan.outcome),
-            Attempt::Again(conflict) => conflict,
-        };
-        if conflict.identity_taken() {
-            return Err(ChangeError::IdentityTaken);
-        }
-        if let Some((_, binding)) = conflict.binding() {
-            let holder = app
-                .store
-                .tail_get(binding.conversation, asked.deadline)
-                .await?;
-            let expired = match &holder {
-                Some(holder) => attempts.closed_expired(holder, &account).await?,
-                None => false,
-            };
-            if !expired {
-                return Err(ChangeError::PairBound(binding));
+            Attempt::Again(conflict) if conflict.identity_taken() => {
+                return Err(ChangeError::IdentityTaken);
             }
+            Attempt::Again(conflict) => give_way(&mut attempts, &conflict, &account).await?,
         }
+    }
+}
+
+/// A pair that somebody else holds is not to be had, unless its holder is past its closing time.
+async fn give_way(
+    attempts: &mut Attempts<'_>,
+    conflict: &Conflict,
+    account: &AccountSettings,
+) -> Result<(), ChangeError> {
+    let Some((_, binding)) = conflict.binding() else {
+        return Ok(());
+    };
+    let holder = attempts
+        .app
+        .store
+        .tail_get(binding.conversation, attempts.asked.deadline)
+        .await?;
+    let expired = match &holder {
+        Some(holder) => attempts.closed_expired(holder, account).await?,
+        None => false,
+    };
+    if expired {
+        Ok(())
+    } else {
+        Err(ChangeError::PairBound(binding))
     }
 }
 
@@ -96,14 +110,27 @@ pub async fn update_participant(
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
-        let plan = change::update_participant(
-            edit.clone(),
-            &participant,
-            &tail,
-            attempts.cause(&account),
-        )?;
-        if let Attempt::Done = attempts.commit(&plan.writes).await? {
-            return Ok(plan.outcome);
+        let moved = edit
+            .proxy
+            .clone()
+            .map(|proxy| change::moved(&participant, proxy))
+            .transpose()?;
+        if let Some(pair) = moved
+            .as_ref()
+            .filter(|pair| participant.pair.as_ref() != Some(pair))
+            && !app.store.owns(pair.proxy(), asked.deadline).await?
+        {
+            return Err(ChangeError::ProxyIsNotOurs);
+        }
+        let cause = attempts.cause(&account);
+        let plan = match change::update_participant(edit.clone(), &participant, &tail, cause) {
+            Ok(plan) => plan,
+            Err(Refusal::PairHeldHere) => return Err(held_here(&tail, moved.as_ref())),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        match attempts.commit(&plan.writes).await? {
+            Attempt::Done => return Ok(plan.outcome),
+            Attempt::Again(conflict) => give_way(&mut attempts, &conflict, &account).await?,
         }
     }
 }

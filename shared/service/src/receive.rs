@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use routing::{
-    Channel, Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, JournalOutcome, Message,
+    Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, JournalOutcome, Key, Message,
     Next, Outcome, Plan, Source, Verdict, route,
 };
 use store::{CommitError, Deadline, StoreError};
@@ -103,12 +103,16 @@ async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outc
             Decision::Gather => Next::Gather,
             Decision::Do(plan) => {
                 let Plan { outcome, writes } = *plan;
-                match app.store.commit(&writes, deadline).await {
-                    Ok(()) => return Ok(outcome),
-                    Err(CommitError::Store(error)) => return Err(error.into()),
-                    Err(CommitError::Conflict(conflict)) => {
-                        lost += 1;
-                        facts.learn(conflict, inbound, lost)
+                if rejects(&outcome) && !still_held(app, inbound, &facts, deadline).await? {
+                    Next::Gather
+                } else {
+                    match app.store.commit(&writes, deadline).await {
+                        Ok(()) => return Ok(outcome),
+                        Err(CommitError::Store(error)) => return Err(error.into()),
+                        Err(CommitError::Conflict(conflict)) => {
+                            lost += u32::from(conflict.slot_lost());
+                            facts.learn(conflict, inbound, lost)
+                        }
                     }
                 }
             }
@@ -139,6 +143,35 @@ async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outc
     }
 }
 
+fn rejects(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::New(JournalEntry {
+            outcome: JournalOutcome::Rejected { .. },
+            ..
+        })
+    )
+}
+
+/// Whether the pair is still where it was when the pre-action webhook was asked. A rejection touches nothing but the
+/// journal, so no condition tells; and the new holder's webhook is to be asked.
+async fn still_held(
+    app: &App,
+    inbound: &Inbound,
+    facts: &Facts,
+    deadline: Deadline,
+) -> Result<bool, StoreError> {
+    let Some(Key::Pair(pair)) = inbound.routing_key() else {
+        return Ok(true);
+    };
+    let now = app
+        .store
+        .binding_get(&pair, deadline)
+        .await?
+        .map(|binding| binding.conversation);
+    Ok(now == facts.holder.as_ref().map(|holder| holder.conversation))
+}
+
 /// What the pre-action webhook says. There is no caller to tell of a wrong edit: the message is published unchanged.
 async fn verdict(
     app: &App,
@@ -147,10 +180,7 @@ async fn verdict(
     fresh: &Fresh,
     deadline: Deadline,
 ) -> Verdict {
-    let source = match inbound.channel() {
-        Channel::Sms => Source::Sms,
-        Channel::WhatsApp => Source::WhatsApp,
-    };
+    let source = Source::of(inbound.channel());
     let asked = ask(
         app,
         veto,

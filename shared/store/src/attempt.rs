@@ -84,6 +84,13 @@ pub async fn pause(attempt: u32, deadline: Deadline) {
         .await;
 }
 
+fn late(operation: &'static str) -> StoreError {
+    StoreError::Unavailable {
+        operation,
+        source: "the deadline has passed".into(),
+    }
+}
+
 /// Sends a read until it is answered or the deadline has passed.
 pub(crate) async fn read<T, E, F, Fut>(
     operation: &'static str,
@@ -95,6 +102,9 @@ where
     Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    if deadline.passed() {
+        return Err(late(operation));
+    }
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -147,6 +157,9 @@ where
     Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    if deadline.passed() {
+        return Err(late(operation));
+    }
     let mut attempt = 0;
     // Once a result was unknown, "throttled" says nothing about the attempt before it.
     let mut unknown = false;
@@ -170,10 +183,12 @@ where
         };
         if !error.as_service_error().is_some_and(&again) {
             match classify(&error) {
+                // What was sent before may have been done all the same.
                 Failure::Refused => {
-                    return Err(StoreError::Refused {
-                        operation,
-                        source: Box::new(error),
+                    let source = Box::new(error);
+                    return Err(match unknown {
+                        true => StoreError::Unknown { operation, source },
+                        false => StoreError::Refused { operation, source },
                     });
                 }
                 Failure::Unknown => unknown = true,

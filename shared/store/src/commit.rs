@@ -29,8 +29,8 @@ impl From<StoreError> for CommitError {
     }
 }
 
-/// DynamoDB's bound on the actions of a transaction. The largest plan is the close of a conversation with
-/// [`routing::Participant::PAIRS_MAX`] pairs.
+/// DynamoDB's bound on the actions of a transaction. The largest plan closes an expired conversation with
+/// [`routing::Participant::PAIRS_MAX`] pairs and opens another: 59.
 const ACTIONS_MAX: usize = 100;
 
 /// One action of a transaction, in its parts.
@@ -131,6 +131,26 @@ impl Store {
         for statement in statements {
             items.push(self.transact_item(statement)?);
         }
+        let Some(reasons) = self.transaction("commit a plan", items, deadline).await? else {
+            return Ok(());
+        };
+        let failed = writes.iter().zip(&reasons);
+        let failed = failed.filter(|(_, reason)| reason.code() == Some(CONDITION_FAILED));
+        conflict(
+            failed
+                .map(|(write, reason)| (write, reason.item().cloned()))
+                .collect(),
+        )
+    }
+
+    /// Sends one transaction under a client token of its own, until its result is known or the deadline has passed.
+    /// `None`: it is done. Otherwise a condition failed, and the reasons say which.
+    pub(crate) async fn transaction(
+        &self,
+        operation: &'static str,
+        items: Vec<TransactWriteItem>,
+        deadline: Deadline,
+    ) -> Result<Option<Vec<CancellationReason>>, StoreError> {
         let token = client_token();
         let send = || {
             self.client
@@ -147,31 +167,23 @@ impl Store {
             }
             _ => false,
         };
-        match attempt::write("commit a plan", deadline, send, decided, again).await? {
-            Written::Done(_) => Ok(()),
-            Written::Failed(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                let reasons = canceled.cancellation_reasons();
-                let failed: Vec<_> = writes
-                    .iter()
-                    .zip(reasons)
-                    .filter(|(_, reason)| reason.code() == Some(CONDITION_FAILED))
-                    .map(|(write, reason)| (write, reason.item().cloned()))
-                    .collect();
-                if failed.is_empty() {
-                    return Err(StoreError::Refused {
-                        operation: "commit a plan",
-                        source: Box::new(canceled),
-                    }
-                    .into());
-                }
-                conflict(failed)
+        let failed = match attempt::write(operation, deadline, send, decided, again).await? {
+            Written::Done(_) => return Ok(None),
+            Written::Failed(failed) => failed,
+        };
+        if let TransactWriteItemsError::TransactionCanceledException(canceled) = &failed {
+            let reasons = canceled.cancellation_reasons();
+            if reasons
+                .iter()
+                .any(|reason| reason.code() == Some(CONDITION_FAILED))
+            {
+                return Ok(Some(reasons.to_vec()));
             }
-            Written::Failed(other) => Err(StoreError::Refused {
-                operation: "commit a plan",
-                source: Box::new(other),
-            }
-            .into()),
         }
+        Err(StoreError::Refused {
+            operation,
+            source: Box::new(failed),
+        })
     }
 
     fn transact_item(&self, statement: Statement) -> Result<TransactWriteItem, StoreError> {

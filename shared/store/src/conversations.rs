@@ -7,7 +7,7 @@ use routing::{ConversationServiceSid, ConversationSid, Metadata, State, Tail};
 use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::key::{self, SHARDS};
-use crate::page::{self, Page, PageRequest};
+use crate::page::{self, ListKind, Page, PageRequest};
 use crate::table::GSI1;
 use crate::{Store, item};
 
@@ -77,7 +77,11 @@ impl Store {
         let end = filter
             .created_before
             .map(|end| key::conversation_position(end, None));
-        let mut before: Option<String> = page.position()?.into_iter().chain(end).min();
+        let mut before: Option<String> = page
+            .position(ListKind::Conversations)?
+            .into_iter()
+            .chain(end)
+            .min();
         let mut rows = Vec::new();
         for _ in 0..LIST_ROUNDS_MAX {
             let wanted = page.size - rows.len();
@@ -117,7 +121,7 @@ impl Store {
                 break;
             }
         }
-        let next = before.map(|position| page::encode(&position));
+        let next = before.map(|position| page::encode(ListKind::Conversations, &position));
         Ok(Page {
             rows: self.with_tails(rows, deadline).await?,
             next,

@@ -24,7 +24,7 @@ pub enum StoreError {
         source: Source,
     },
     /// An item is not what its key says.
-    #[error("failed to read item {key}: {reason}")]
+    #[error("failed to make sense of item {key}: {reason}")]
     Corrupt { key: String, reason: String },
     #[error("page token is not one of ours")]
     PageToken,

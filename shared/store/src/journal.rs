@@ -1,5 +1,6 @@
 //! The journal: read by its key, and noted on after a fall-through's answer.
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use routing::{ForwardState, JournalEntry, MessageKey};
 
@@ -20,7 +21,7 @@ impl Store {
     }
 
     /// Notes how a fall-through ended. Not required for correctness: what stays `pending` is counted and can be
-    /// replayed. A later attempt's word replaces an earlier one's.
+    /// replayed. Of two attempts that overlap, one that failed never hides one that was answered.
     pub async fn journal_note(
         &self,
         message: &MessageKey,
@@ -30,6 +31,12 @@ impl Store {
         let Some(code) = item::journal::forward_code(state) else {
             return Ok(());
         };
+        let condition = match state {
+            ForwardState::Failed => {
+                "attribute_exists(pk) AND (attribute_not_exists(fs) OR fs = :state)"
+            }
+            _ => "attribute_exists(pk)",
+        };
         let key = item::key(key::journal(message));
         let send = || {
             self.client
@@ -37,13 +44,19 @@ impl Store {
                 .table_name(&self.table)
                 .set_key(Some(key.clone()))
                 .update_expression("SET fs = :state")
-                .condition_expression("attribute_exists(pk)")
+                .condition_expression(condition)
                 .expression_attribute_values(":state", AttributeValue::N(code.to_string()))
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
-        attempt::read("note how a fall-through ended", deadline, send)
-            .await
-            .map(drop)
+        let decided = UpdateItemError::is_conditional_check_failed_exception;
+        let noted = attempt::write(
+            "note how a fall-through ended",
+            deadline,
+            send,
+            decided,
+            |_| false,
+        );
+        noted.await.map(drop)
     }
 }

@@ -140,8 +140,9 @@ fn shard(bytes: &[u8]) -> u8 {
     Sha256::digest(bytes)[0] % SHARDS
 }
 
+/// Thirteen digits, which sort as text; they last until the year 2286.
 fn millisecond(at: Timestamp) -> String {
-    format!("{:013}", at.as_millisecond().max(0))
+    format!("{:013}", at.as_millisecond().clamp(0, 9_999_999_999_999))
 }
 
 /// The time index: every change is named there once.

@@ -34,17 +34,18 @@
 //! | capture | 3 | 5 | 4 + 2 |
 //! | … that makes the conversation active | 3 | 5 | 6 + 2, with timers 8 + 3 |
 //! | autocreation (a scoped webhook: 2 more) | 2 | 4 | 10 + 5 |
-//! | rejected by a pre-action webhook | 2 (bound: 3) | 4–5 | 1 + 2 |
+//! | rejected by a pre-action webhook | 3 (bound: 4), one of them after the answer | 5–6 | 1 + 2 |
 //! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
 //! | duplicate | 1 | 4 | – |
 //! | expired, then autocreation | 3 | 5 | 14 + 6, per further pair 2 + 1 |
-//! | participant added | 2 | 4–5 | 6 + 3 |
-//! | … refused | 3 | 5–6 | billed as if done |
+//! | participant added | 2 | 4; with an identity 2 | 6 + 3 |
+//! | participant moved to another proxy | 3 | 4 | 8 + 4 |
+//! | … refused | 3 | 5 | billed as if done |
 //! | participant removed | 2 | 3 | 6 + 3 |
 //! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
 //! | delete | 2 | 3 | as close, and 2 + 1 |
-//! | message by REST | 2 | 2–3 | 1 + 1 |
-//! | a page of conversations | 2 | 16 queries of the index, then one read a row | – |
+//! | message by REST | 2; by a named author 3 | 2–3 | 1 + 1 |
+//! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
 //! | a page of messages | 1 | by size | – |
 //! | conversations of an address | 3 | by size | – |
 

@@ -6,7 +6,7 @@ use routing::{ConversationSid, Entry, Message, MessageSid, Revision};
 use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::item::{self, Item};
-use crate::page::{self, Page, PageRequest};
+use crate::page::{self, ListKind, Page, PageRequest};
 use crate::table::SORT_KEY;
 use crate::{Store, key};
 
@@ -76,7 +76,7 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<MessageView>, StoreError> {
-        let mut position = match page.position()? {
+        let mut position = match page.position(ListKind::Messages)? {
             Some(text) => {
                 let slot = text.parse().ok().filter(|slot| *slot < key::SLOTS_MAX);
                 Some(slot.ok_or(StoreError::PageToken)?)
@@ -109,7 +109,8 @@ impl Store {
                 if rows.len() == page.size {
                     return Ok(Page {
                         rows,
-                        next: position.map(|slot| page::encode(&slot.to_string())),
+                        next: position
+                            .map(|slot| page::encode(ListKind::Messages, &slot.to_string())),
                     });
                 }
                 position = Some(entry.slot);
@@ -121,7 +122,7 @@ impl Store {
         }
         Ok(Page {
             rows,
-            next: position.map(|slot| page::encode(&slot.to_string())),
+            next: position.map(|slot| page::encode(ListKind::Messages, &slot.to_string())),
         })
     }
 }

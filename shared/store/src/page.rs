@@ -34,23 +34,49 @@ pub struct Page<T> {
 /// A position is a sort key, which DynamoDB bounds to 1,024 bytes: 1,023 of them encoded.
 const TOKEN_BYTES_MAX: usize = 1_364;
 
-pub(crate) fn encode(position: &str) -> String {
-    URL_SAFE_NO_PAD.encode(position)
+/// The lists that give out tokens. One list's token is no other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    Conversations,
+    Participants,
+    Messages,
+    Participations,
+    Settings,
+}
+
+impl ListKind {
+    fn mark(self) -> &'static str {
+        match self {
+            ListKind::Conversations => "c:",
+            ListKind::Participants => "p:",
+            ListKind::Messages => "m:",
+            ListKind::Participations => "a:",
+            ListKind::Settings => "s:",
+        }
+    }
+}
+
+pub(crate) fn encode(list: ListKind, position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}{position}", list.mark()))
 }
 
 impl PageRequest {
     /// The position that the page starts after.
-    pub(crate) fn position(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn position(&self, list: ListKind) -> Result<Option<String>, StoreError> {
         let Some(token) = &self.token else {
             return Ok(None);
         };
         let bytes = (token.len() <= TOKEN_BYTES_MAX)
             .then(|| URL_SAFE_NO_PAD.decode(token).ok())
             .flatten();
-        let text = bytes
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .filter(|text| !text.is_empty());
-        text.map(Some).ok_or(StoreError::PageToken)
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let position = text
+            .as_deref()
+            .and_then(|text| text.strip_prefix(list.mark()))
+            .filter(|position| !position.is_empty());
+        position
+            .map(|position| Some(position.to_owned()))
+            .ok_or(StoreError::PageToken)
     }
 }
 
@@ -67,7 +93,8 @@ const BATCH_MAX: usize = 100;
 const BATCH_ROUNDS_MAX: u32 = 8;
 
 impl Store {
-    /// Up to `limit` rows of an index partition between two positions, both excluded.
+    /// Up to `limit` rows of an index partition between two positions, both excluded. Rows are keys alone, so that the
+    /// longest page is far below the megabyte at which DynamoDB ends an answer.
     pub(crate) async fn index_query(
         &self,
         index: Index,
@@ -203,8 +230,10 @@ mod tests {
             size: 1,
             token: Some(token.to_owned()),
         };
+        let list = ListKind::Messages;
+        let token = encode(list, "0001#CHé");
         assert_eq!(
-            page(&encode("0001#CHé")).position().unwrap(),
+            page(&token).position(list).unwrap(),
             Some("0001#CHé".to_owned())
         );
         assert_eq!(
@@ -212,13 +241,24 @@ mod tests {
                 size: 1,
                 token: None
             }
-            .position()
+            .position(list)
             .unwrap(),
             None
         );
-        for bad in ["", "!", "a b", "_____w", &"A".repeat(2_000)] {
+        let other = encode(ListKind::Participants, "1");
+        let empty = encode(list, "");
+        for bad in [
+            "",
+            "!",
+            "a b",
+            "_____w",
+            "MQ",
+            &other,
+            &empty,
+            &"A".repeat(2_000),
+        ] {
             assert!(
-                matches!(page(bad).position(), Err(StoreError::PageToken)),
+                matches!(page(bad).position(list), Err(StoreError::PageToken)),
                 "{bad:?}"
             );
         }

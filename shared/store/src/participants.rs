@@ -4,7 +4,7 @@ use routing::{ConversationServiceSid, ConversationSid, Participant, ParticipantS
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
-use crate::page::{self, Page, PageRequest};
+use crate::page::{self, ListKind, Page, PageRequest};
 use crate::table::GSI2;
 use crate::{Store, item, key};
 
@@ -41,7 +41,7 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Participant>, StoreError> {
-        let after = page.position()?;
+        let after = page.position(ListKind::Participants)?;
         let from = after.as_deref().unwrap_or(key::PARTICIPANT_FIRST);
         if !from.starts_with(key::PARTICIPANT_FIRST) || from > key::PARTICIPANT_END {
             return Err(StoreError::PageToken);
@@ -69,7 +69,7 @@ impl Store {
         let next = rows
             .last()
             .filter(|_| more)
-            .map(|last| page::encode(&position(last)));
+            .map(|last| page::encode(ListKind::Participants, &position(last)));
         Ok(Page { rows, next })
     }
 
@@ -106,7 +106,7 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Participant>, StoreError> {
-        let after = page.position()?;
+        let after = page.position(ListKind::Participations)?;
         let mut found = self
             .index_query(
                 GSI2,
@@ -122,7 +122,7 @@ impl Store {
         let next = found
             .last()
             .filter(|_| more)
-            .map(|row| page::encode(&row.position));
+            .map(|row| page::encode(ListKind::Participations, &row.position));
         let items = self
             .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
             .await?;

@@ -1,20 +1,15 @@
 //! What users configure: single records, replaced if nobody else replaced them meanwhile.
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
-};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use routing::{AccountSettings, Address, AddressConfiguration, NumberSettings};
 
-use crate::attempt::{self, Deadline, Written};
+use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::item::Item;
-use crate::key::{ACCOUNT_COPIES, Key};
-use crate::page::{self, IndexRow, Page, PageRequest};
-use crate::table::GSI1;
+use crate::key::ACCOUNT_COPIES;
+use crate::page::{self, IndexRow, ListKind, Page, PageRequest};
+use crate::table::{GSI1, PARTITION_KEY, SORT_KEY};
 use crate::{Store, item, key};
 
 #[derive(Debug)]
@@ -40,68 +35,10 @@ impl Store {
     ) -> Result<(), SettingsError> {
         let mut puts = Vec::with_capacity(ACCOUNT_COPIES.into());
         for copy in 0..ACCOUNT_COPIES {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(item::account::to_item(settings, copy)?))
-                .condition_expression(REPLACES)
-                .expression_attribute_values(":before", version(settings.version - 1))
-                .expression_attribute_values(":zero", version(0))
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                )
-                .build()
-                .map_err(|error| StoreError::Refused {
-                    operation: "build a transaction",
-                    source: Box::new(error),
-                })?;
-            puts.push(TransactWriteItem::builder().put(put).build());
+            puts.push(self.replacing(item::account::to_item(settings, copy)?, settings.version)?);
         }
-        let mut token = [0; 16];
-        getrandom::fill(&mut token).expect("the operating system has randomness");
-        let token = routing::ChangeId::from_bytes(token).to_string();
-        let send = || {
-            self.client
-                .transact_write_items()
-                .client_request_token(&token)
-                .set_transact_items(Some(puts.clone()))
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let decided = TransactWriteItemsError::is_transaction_canceled_exception;
-        match attempt::write(
-            "write the account's settings",
-            deadline,
-            send,
-            decided,
-            |_| false,
-        )
-        .await?
-        {
-            Written::Done(_) => Ok(()),
-            Written::Failed(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                let found = canceled
-                    .cancellation_reasons()
-                    .first()
-                    .and_then(|reason| reason.item().cloned());
-                let own = found
-                    .map(item::account::from_item)
-                    .transpose()?
-                    .is_some_and(|found| found == *settings);
-                if own {
-                    Ok(())
-                } else {
-                    Err(SettingsError::Changed)
-                }
-            }
-            Written::Failed(other) => {
-                let operation = "write the account's settings";
-                Err(StoreError::Refused {
-                    operation,
-                    source: Box::new(other),
-                }
-                .into())
-            }
-        }
+        self.record_write("write the account's settings", puts, deadline)
+            .await
     }
 
     /// Writes a number; version 1 is a new one.
@@ -110,9 +47,8 @@ impl Store {
         number: &NumberSettings,
         deadline: Deadline,
     ) -> Result<(), SettingsError> {
-        let item = item::number::to_item(number)?;
-        let own = |found: Item| Ok(item::number::from_item(found)? == *number);
-        self.record_put("write a number", item, number.version, own, deadline)
+        let put = self.replacing(item::number::to_item(number)?, number.version)?;
+        self.record_write("write a number", vec![put], deadline)
             .await
     }
 
@@ -121,13 +57,9 @@ impl Store {
         number: &NumberSettings,
         deadline: Deadline,
     ) -> Result<(), SettingsError> {
-        self.record_delete(
-            "delete a number",
-            key::number(&number.address),
-            number.version,
-            deadline,
-        )
-        .await
+        let delete = self.deleting(item::number::to_item(number)?)?;
+        self.record_write("delete a number", vec![delete], deadline)
+            .await
     }
 
     /// In the order in which they were made.
@@ -147,16 +79,9 @@ impl Store {
         deadline: Deadline,
     ) -> Result<(), SettingsError> {
         let item = item::address_configuration::to_item(configuration)?;
-        let own =
-            |found: Item| Ok(item::address_configuration::from_item(found)? == *configuration);
-        self.record_put(
-            "write an address configuration",
-            item,
-            configuration.version,
-            own,
-            deadline,
-        )
-        .await
+        let put = self.replacing(item, configuration.version)?;
+        self.record_write("write an address configuration", vec![put], deadline)
+            .await
     }
 
     pub async fn address_configuration_delete(
@@ -164,14 +89,9 @@ impl Store {
         configuration: &AddressConfiguration,
         deadline: Deadline,
     ) -> Result<(), SettingsError> {
-        let key = key::address_configuration(&configuration.address);
-        self.record_delete(
-            "delete an address configuration",
-            key,
-            configuration.version,
-            deadline,
-        )
-        .await
+        let delete = self.deleting(item::address_configuration::to_item(configuration)?)?;
+        self.record_write("delete an address configuration", vec![delete], deadline)
+            .await
     }
 
     /// In the order in which they were made.
@@ -191,75 +111,52 @@ impl Store {
         Ok(number.is_some() || configuration.is_some())
     }
 
-    async fn record_put(
-        &self,
-        operation: &'static str,
-        item: Item,
-        new_version: u64,
-        own: impl Fn(Item) -> Result<bool, StoreError>,
-        deadline: Deadline,
-    ) -> Result<(), SettingsError> {
-        let send = || {
-            self.client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item.clone()))
-                .condition_expression(REPLACES)
-                .expression_attribute_values(":before", version(new_version - 1))
-                .expression_attribute_values(":zero", version(0))
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                )
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let decided = PutItemError::is_conditional_check_failed_exception;
-        match attempt::write(operation, deadline, send, decided, |_| false).await? {
-            Written::Done(_) => Ok(()),
-            // An earlier attempt of ours, whose answer was lost, looks like a rival.
-            Written::Failed(PutItemError::ConditionalCheckFailedException(failed)) => {
-                match failed.item().cloned() {
-                    Some(found) if own(found.clone())? => Ok(()),
-                    _ => Err(SettingsError::Changed),
+    /// The put of a record in a new version: of one that is not there, or over the version before it. A record that was
+    /// made anew in between has a SID of its own, and is another record.
+    fn replacing(&self, item: Item, new_version: u64) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder().table_name(&self.table);
+        let put = match new_version.checked_sub(1).filter(|before| *before > 0) {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => {
+                let put = put
+                    .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
+                match item.get(SID) {
+                    Some(sid) => put
+                        .condition_expression("v = :before AND sid = :sid")
+                        .expression_attribute_values(":sid", sid.clone()),
+                    None => put.condition_expression("v = :before"),
                 }
             }
-            Written::Failed(other) => Err(StoreError::Refused {
-                operation,
-                source: Box::new(other),
-            }
-            .into()),
-        }
+        };
+        let put = put.set_item(Some(item)).build().map_err(unbuilt)?;
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    async fn record_delete(
+    /// The delete of the record in the version that was seen.
+    fn deleting(&self, mut item: Item) -> Result<TransactWriteItem, StoreError> {
+        let mut delete = Delete::builder()
+            .table_name(&self.table)
+            .condition_expression("v = :seen AND sid = :sid");
+        for (name, value) in [("v", ":seen"), (SID, ":sid")] {
+            if let Some(seen) = item.remove(name) {
+                delete = delete.expression_attribute_values(value, seen);
+            }
+        }
+        item.retain(|name, _| name == PARTITION_KEY || name == SORT_KEY);
+        let delete = delete.set_key(Some(item)).build().map_err(unbuilt)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// A transaction, though it is often of one item: its client token keeps a repetition from being made twice.
+    async fn record_write(
         &self,
         operation: &'static str,
-        key: Key,
-        seen_version: u64,
+        items: Vec<TransactWriteItem>,
         deadline: Deadline,
     ) -> Result<(), SettingsError> {
-        let key = item::key(key);
-        let send = || {
-            self.client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(key.clone()))
-                .condition_expression("attribute_not_exists(pk) OR v = :seen")
-                .expression_attribute_values(":seen", version(seen_version))
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let decided = DeleteItemError::is_conditional_check_failed_exception;
-        match attempt::write(operation, deadline, send, decided, |_| false).await? {
-            Written::Done(_) => Ok(()),
-            Written::Failed(DeleteItemError::ConditionalCheckFailedException(_)) => {
-                Err(SettingsError::Changed)
-            }
-            Written::Failed(other) => Err(StoreError::Refused {
-                operation,
-                source: Box::new(other),
-            }
-            .into()),
+        match self.transaction(operation, items, deadline).await? {
+            None => Ok(()),
+            Some(_) => Err(SettingsError::Changed),
         }
     }
 
@@ -270,7 +167,7 @@ impl Store {
         read: impl Fn(Item) -> Result<T, StoreError>,
         deadline: Deadline,
     ) -> Result<Page<T>, StoreError> {
-        let after = page.position()?;
+        let after = page.position(ListKind::Settings)?;
         let bounds = (after.as_deref(), None);
         let mut found = self
             .index_query(
@@ -287,7 +184,7 @@ impl Store {
         let next = found
             .last()
             .filter(|_| more)
-            .map(|row: &IndexRow| page::encode(&row.position));
+            .map(|row: &IndexRow| page::encode(ListKind::Settings, &row.position));
         let items = self
             .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
             .await?;
@@ -296,9 +193,12 @@ impl Store {
     }
 }
 
-/// A record is new, or replaces the version before it.
-const REPLACES: &str = "(attribute_not_exists(pk) AND :before = :zero) OR v = :before";
+/// The attribute that tells a record from one that was made after it was deleted.
+const SID: &str = "sid";
 
-fn version(version: u64) -> AttributeValue {
-    AttributeValue::N(version.to_string())
+fn unbuilt(error: BuildError) -> StoreError {
+    StoreError::Refused {
+        operation: "build a transaction",
+        source: Box::new(error),
+    }
 }

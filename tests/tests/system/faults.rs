@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use tests::receiver::{Receiver, Reply};
-use tests::system::{ADA, OURS, TestSystem, sid, text};
+use tests::system::{ACCOUNT, ADA, OURS, TestSystem, sid, text};
 use tests::wire::Fault;
 
 on_both_engines!(
     a_commit_whose_answer_is_lost_is_a_success_and_happens_once,
     a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once,
     a_setting_whose_answer_is_lost_is_a_success_and_happens_once,
+    a_record_made_anew_is_not_touched_by_a_change_of_the_old_one,
+    what_may_have_been_done_is_not_said_to_be_undone,
     a_commit_that_never_arrived_is_sent_again,
     traffic_on_the_same_items_is_waited_out,
     a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double,
@@ -104,24 +106,94 @@ async fn a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once(system
 }
 
 async fn a_setting_whose_answer_is_lost_is_a_success_and_happens_once(system: TestSystem) {
-    system.wire.fail_next("PutItem", Fault::AnswerLost);
-    system.number(OURS, &[]).await;
-    system.wire.fail_next("PutItem", Fault::AnswerLost);
-    let configuration = text(&system.autocreation(OURS).await["sid"]);
+    let lose = || {
+        system
+            .wire
+            .fail_next("TransactWriteItems", Fault::AnswerLost)
+    };
+    lose();
+    let number = system.number(OURS, &[]).await;
+    lose();
     system
-        .wire
-        .fail_next("TransactWriteItems", Fault::AnswerLost);
+        .post(&text(&number["uri"]), &[("FriendlyName", "main")])
+        .await
+        .expect(200);
+    lose();
+    let configuration = text(&system.autocreation(OURS).await["sid"]);
+    lose();
     let timers = system
         .post("/v1/Configuration", &[("DefaultClosedTimer", "PT1H")])
         .await
         .expect(200);
     assert_eq!(timers["default_closed_timer"], "PT1H");
-    system.wire.fail_next("DeleteItem", Fault::AnswerLost);
+    lose();
     system
         .delete(&format!("/v1/Configuration/Addresses/{configuration}"))
         .await
         .expect(204);
     assert!(system.list("/v1/Configuration/Addresses").await.is_empty());
+    assert_eq!(
+        system.get(&text(&number["uri"])).await.expect(200)["friendly_name"],
+        "main"
+    );
+}
+
+async fn a_record_made_anew_is_not_touched_by_a_change_of_the_old_one(system: TestSystem) {
+    let old = text(&system.number(OURS, &[]).await["uri"]);
+    for change in ["update", "delete"] {
+        let old = match change {
+            "update" => old.clone(),
+            _ => text(&system.get(&only_number(&system).await).await.expect(200)["uri"]),
+        };
+        // The change has read the old number when its write is held up.
+        system.wire.fail_next(
+            "TransactWriteItems",
+            Fault::Late(Duration::from_millis(600)),
+        );
+        let changing = tokio::spawn({
+            let (system, old) = (system.clone(), old.clone());
+            async move {
+                match change {
+                    "update" => {
+                        system
+                            .post(&old, &[("SmsUrl", "http://127.0.0.1:9/old")])
+                            .await
+                    }
+                    _ => system.delete(&old).await,
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        system.delete(&old).await.expect(204);
+        let new = system
+            .number(OURS, &[("SmsUrl", "http://127.0.0.1:9/new")])
+            .await;
+        changing
+            .await
+            .expect("no task panics")
+            .expect_code(404, 20404);
+        assert_eq!(system.get(&text(&new["uri"])).await.expect(200), new);
+    }
+}
+
+/// The path of the number that is ours.
+async fn only_number(system: &TestSystem) -> String {
+    let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
+    let list = system.get(&path).await.expect(200);
+    text(&list["incoming_phone_numbers"][0]["uri"])
+}
+
+async fn what_may_have_been_done_is_not_said_to_be_undone(system: TestSystem) {
+    let conversation = system.conversation(&[]).await;
+    let path = format!("/v1/Conversations/{conversation}/Messages");
+    system.wire.fail_next("PutItem", Fault::AnswerLost);
+    system.wire.fail_next("PutItem", Fault::NoTable);
+    let error = system
+        .post(&path, &[("Body", "hello")])
+        .await
+        .expect_code(503, 20503);
+    assert!(text(&error["message"]).contains("not known"), "{error}");
+    assert_eq!(system.bodies(&conversation).await, ["hello"]);
 }
 
 async fn a_commit_that_never_arrived_is_sent_again(system: TestSystem) {

@@ -26,9 +26,11 @@ on_both_engines!(
     each_message_puts_the_closing_time_off,
     an_inactive_time_that_has_passed_does_not_release_the_pair,
     a_disabled_address_configuration_counts_as_none,
+    a_bound_pair_is_captured_whatever_becomes_of_the_settings,
     whatsapp_is_a_key_space_of_its_own,
     media_is_kept_and_listed,
     the_text_of_a_message_is_kept_as_it_came,
+    an_empty_message_is_a_message,
     a_message_that_nothing_applies_to_is_accepted,
     every_outcome_is_accepted_with_twiml,
     a_retry_is_answered_as_the_first_time,
@@ -38,6 +40,7 @@ on_both_engines!(
     a_retry_after_the_closing_time_opens_nothing,
     a_retry_of_an_unroutable_message_stays_unroutable,
     a_retry_of_a_captured_message_is_not_forwarded,
+    a_retry_of_a_rejected_message_stays_rejected,
     one_message_sid_to_two_of_our_numbers_is_two_messages,
     one_message_sid_of_two_carriers_is_two_messages,
     messages_one_after_the_other_have_dense_indexes,
@@ -315,6 +318,26 @@ async fn a_disabled_address_configuration_counts_as_none(system: TestSystem) {
     assert_eq!(application.received().len(), 1);
 }
 
+async fn a_bound_pair_is_captured_whatever_becomes_of_the_settings(system: TestSystem) {
+    let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    let number = system.number(OURS, &[("SmsUrl", &application.url())]).await;
+    let address = system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "one").await;
+    let url = text(&address["url"]);
+    let disabled = [("AutoCreation.Enabled", "false")];
+    system.post(&url, &disabled).await.expect(200);
+    system.message(&sid(2), ADA, OURS, "two").await;
+    system.delete(&url).await.expect(204);
+    system.message(&sid(3), ADA, OURS, "three").await;
+    system.delete(&text(&number["uri"])).await.expect(204);
+    system.message(&sid(4), ADA, OURS, "four").await;
+
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    let expected = ["one", "two", "three", "four"];
+    assert_eq!(system.bodies(&conversation).await, expected);
+    assert_eq!(application.received().len(), 0);
+}
+
 async fn whatsapp_is_a_key_space_of_its_own(system: TestSystem) {
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     system.autocreation(OURS).await;
@@ -403,6 +426,18 @@ async fn the_text_of_a_message_is_kept_as_it_came(system: TestSystem) {
     }
     let conversation = text(&only(system.conversations().await)["sid"]);
     assert_eq!(system.bodies(&conversation).await, texts);
+}
+
+async fn an_empty_message_is_a_message(system: TestSystem) {
+    system.autocreation(OURS).await;
+    for number in 1..=2 {
+        let answer = system.message(&sid(number), ADA, OURS, "").await;
+        assert_twiml(&answer);
+    }
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    let messages = system.messages(&conversation).await;
+    let indexes: Vec<_> = messages.iter().map(|row| row["index"].clone()).collect();
+    assert_eq!(indexes, [json!(0), json!(1)]);
 }
 
 async fn a_message_that_nothing_applies_to_is_accepted(system: TestSystem) {
@@ -546,6 +581,30 @@ async fn a_retry_of_a_captured_message_is_not_forwarded(system: TestSystem) {
     let retry = system.message(&sid(1), ADA, OURS, "one").await;
     assert_eq!(retry.text(), first.text());
     assert_eq!(application.received().len(), 0);
+}
+
+async fn a_retry_of_a_rejected_message_stays_rejected(system: TestSystem) {
+    let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    let veto = Receiver::start(|_| Reply::new(403, "")).await;
+    let address = system.autocreation(OURS).await;
+    system.ask(&veto.url(), &[]).await;
+    let first = system.message(&sid(1), ADA, OURS, "rejected").await;
+    // Meanwhile nobody vetoes any more, and everything that could take it appears.
+    system.ask("", &[]).await;
+    let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
+    assert_eq!(retry.text(), first.text());
+    system.delete(&text(&address["url"])).await.expect(204);
+    system.number(OURS, &[("SmsUrl", &application.url())]).await;
+    let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
+    assert_eq!(retry.text(), first.text());
+    let (conversation, _) = system.bound(ADA, OURS).await;
+    let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
+    assert_eq!(retry.text(), first.text());
+
+    assert_eq!(veto.received().len(), 1);
+    assert_eq!(application.received().len(), 0);
+    assert_eq!(system.conversations().await.len(), 1);
+    assert_eq!(system.messages(&conversation).await.len(), 0);
 }
 
 async fn one_message_sid_to_two_of_our_numbers_is_two_messages(system: TestSystem) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use futures_util::future::join_all;
-use tests::system::{ADA, Answer, OURS, TestSystem, sid, text};
+use tests::system::{ADA, Answer, CARRIER_ATTEMPTS, OURS, TestSystem, sid, text};
 
 on_both_engines!(
     fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_accepted_at_the_first_try,
@@ -19,9 +19,6 @@ on_both_engines!(
     concurrent_edits_of_a_conversation_are_all_kept,
     a_name_and_an_identity_have_one_winner,
 );
-
-/// How often a carrier that was told to sends a message again.
-const CARRIER_ATTEMPTS: usize = 6;
 
 /// Runs all at once, each as a task of its own.
 async fn at_once<F>(tasks: impl IntoIterator<Item = F>) -> Vec<F::Output>

@@ -30,7 +30,10 @@ on_both_engines!(
     a_list_page_survives_the_deletion_of_its_last_row,
     a_page_size_over_the_maximum_is_the_maximum,
     a_page_that_never_was_is_refused,
+    a_token_of_another_list_is_refused,
+    a_token_shows_nothing_of_another_conversation,
     a_list_is_filtered_by_state,
+    a_filter_follows_the_state_that_a_message_changes,
     a_list_is_filtered_by_the_day_of_creation,
     a_list_begins_with_the_newest,
     a_deleted_conversation_is_gone_with_all_it_had,
@@ -44,7 +47,7 @@ async fn a_conversation_has_exactly_the_documented_fields(system: TestSystem) {
         ("FriendlyName", "My first conversation"),
         ("UniqueName", "first_conversation"),
         ("Attributes", r#"{ "topic": "feedback" }"#),
-        ("State", "inactive"),
+        ("State", "active"),
         ("Timers.Inactive", "PT1M"),
         ("Timers.Closed", "PT10M"),
     ];
@@ -76,7 +79,7 @@ async fn a_conversation_has_exactly_the_documented_fields(system: TestSystem) {
     assert_eq!(made["unique_name"], "first_conversation");
     let attributes: Value = serde_json::from_str(&text(&made["attributes"])).expect("JSON");
     assert_eq!(attributes, json!({"topic": "feedback"}));
-    assert_eq!(made["state"], "inactive");
+    assert_eq!(made["state"], "active");
     assert_eq!(made["bindings"], json!({}));
     assert_eq!(keys(&made["timers"]), ["date_closed", "date_inactive"]);
     let created = seconds(&made["date_created"]);
@@ -447,10 +450,9 @@ async fn a_pair_is_free_after_the_closing_time(system: TestSystem) {
     let answer = system.add(&new, ADA, OURS).await;
     answer.expect_code(409, 50416);
     system.advance(Duration::from_secs(10 * 60 + 1));
-    // What finds the conversation closed sets its pairs free.
-    let late = [("FriendlyName", "late")];
-    system.update(&old, &late).await.expect_code(400, 50377);
+    // Who asks for the pair finds the old conversation closed.
     system.add(&new, ADA, OURS).await.expect(201);
+    assert_eq!(system.fetch(&old).await["state"], "closed");
     system.message(&sid(1), ADA, OURS, "hello").await;
     assert_eq!(system.bodies(&new).await, ["hello"]);
 }
@@ -546,17 +548,12 @@ async fn a_page_size_over_the_maximum_is_the_maximum(system: TestSystem) {
 async fn a_page_that_never_was_is_refused(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bound(ADA, OURS).await;
-    for _ in 0..2 {
-        system.conversation(&[]).await;
-        let messages = format!("/v1/Conversations/{conversation}/Messages");
-        system.post(&messages, &[("Body", "?")]).await.expect(201);
-    }
     for (query, code) in [
         ("Page=one", 19036),
         ("Page=1.5", 19036),
         ("Page=-1", 19038),
         ("Page=1&PageToken=rubbish", 21481),
-        ("Page=1&PageToken=%FF%00", 21481),
+        ("Page=1&PageToken=%00%C3%A9", 21481),
         (
             "Page=1&PageToken=PTCH00000000000000000000000000000000",
             21481,
@@ -567,22 +564,63 @@ async fn a_page_that_never_was_is_refused(system: TestSystem) {
             format!("/v1/Conversations/{conversation}/Messages"),
             format!("/v1/Conversations/{conversation}/Participants"),
             "/v1/Configuration/Addresses".to_owned(),
+            "/v1/ParticipantConversations?Identity=carol".to_owned(),
+            format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json"),
         ] {
-            let answer = system.get(&format!("{list}?{query}")).await;
+            let joint = if list.contains('?') { '&' } else { '?' };
+            let answer = system.get(&format!("{list}{joint}{query}")).await;
             answer.expect_code(400, code);
         }
     }
-    // A token of another list is none of this one.
-    let page = system
-        .get(&format!(
-            "/v1/Conversations/{conversation}/Messages?PageSize=1"
-        ))
-        .await
-        .expect(200);
-    let next = text(&page["meta"]["next_page_url"]);
+}
+
+async fn a_token_of_another_list_is_refused(system: TestSystem) {
+    let mut conversations = Vec::new();
+    for _ in 0..3 {
+        let conversation = system.conversation(&[]).await;
+        let messages = format!("/v1/Conversations/{conversation}/Messages");
+        for body in ["one", "two"] {
+            system.post(&messages, &[("Body", body)]).await.expect(201);
+        }
+        conversations.push(conversation);
+    }
+    let messages = format!("/v1/Conversations/{}/Messages", conversations[0]);
+    let page = system.get(&format!("{messages}?PageSize=1")).await;
+    let next = text(&page.expect(200)["meta"]["next_page_url"]);
     let (_, query) = next.split_once('?').expect("a query");
     let answer = system.get(&format!("/v1/Conversations?{query}")).await;
     answer.expect_code(400, 21481);
+    // Nor is one that somebody made up: these are `zzz` and `0`.
+    for token in ["enp6", "MA"] {
+        let query = format!("Page=1&PageToken={token}");
+        let answer = system.get(&format!("/v1/Conversations?{query}")).await;
+        answer.expect_code(400, 21481);
+    }
+}
+
+async fn a_token_shows_nothing_of_another_conversation(system: TestSystem) {
+    let mut lists = Vec::new();
+    for owner in ["first", "second"] {
+        let conversation = system.conversation(&[]).await;
+        let one = format!("/v1/Conversations/{conversation}");
+        for number in 0..3 {
+            let name = format!("{owner}-{number}");
+            let form = [("Identity", name.as_str()), ("Body", &name)];
+            for list in ["Participants", "Messages"] {
+                let list = format!("{one}/{list}");
+                system.post(&list, &form).await.expect(201);
+            }
+        }
+        lists.push(one);
+    }
+    for list in ["Participants", "Messages"] {
+        let page = system.get(&format!("{}/{list}?PageSize=1", lists[0])).await;
+        let next = text(&page.expect(200)["meta"]["next_page_url"]);
+        let answer = system.get(&next.replace(&lists[0], &lists[1])).await;
+        // Refused, or a page of the list that was asked for.
+        assert!(!answer.status.is_server_error(), "{}", answer.text());
+        assert!(!answer.text().contains("first-"), "{}", answer.text());
+    }
 }
 
 async fn a_list_is_filtered_by_state(system: TestSystem) {
@@ -608,6 +646,36 @@ async fn a_list_is_filtered_by_state(system: TestSystem) {
     }
     let answer = system.get("/v1/Conversations?State=open").await;
     assert_eq!(answer.expect(400)["status"], 400);
+}
+
+async fn a_filter_follows_the_state_that_a_message_changes(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let listed = async |state: &str| -> Vec<String> {
+        let rows = system
+            .list(&format!("/v1/Conversations?State={state}"))
+            .await;
+        assert!(rows.iter().all(|row| row["state"] == state), "{rows:#?}");
+        rows.iter().map(|row| text(&row["sid"])).collect()
+    };
+    let old = system.conversation(&[("State", "inactive")]).await;
+    system.add(&old, ADA, OURS).await.expect(201);
+    system
+        .update(&old, &[("State", "inactive")])
+        .await
+        .expect(200);
+    assert_eq!(listed("inactive").await, [old.as_str()]);
+    system.message(&sid(1), ADA, OURS, "one").await;
+    assert_eq!(listed("active").await, [old.as_str()]);
+    assert_eq!(listed("inactive").await.len(), 0);
+
+    let timer = [("Timers.Closed", "PT10M")];
+    system.update(&old, &timer).await.expect(200);
+    system.advance(Duration::from_secs(10 * 60 + 1));
+    system.message(&sid(2), ADA, OURS, "two").await;
+    assert_eq!(listed("closed").await, [old.as_str()]);
+    let active = listed("active").await;
+    assert_eq!(active.len(), 1);
+    assert_ne!(active[0], old);
 }
 
 async fn a_list_is_filtered_by_the_day_of_creation(system: TestSystem) {

@@ -15,6 +15,7 @@ on_both_engines!(
     a_message_by_rest_makes_an_inactive_conversation_active,
     a_list_is_in_order_or_in_reverse,
     a_list_is_read_to_its_end_while_messages_come_in,
+    a_list_of_long_messages_is_read_to_its_end,
     an_edit_changes_what_it_names_and_nothing_else,
     an_edit_leaves_the_other_messages_alone,
     a_deletion_leaves_a_gap_that_is_never_filled,
@@ -184,6 +185,25 @@ async fn a_list_is_read_to_its_end_while_messages_come_in(system: TestSystem) {
     let rest = system.list(&text(&page["meta"]["next_page_url"])).await;
     let bodies: Vec<_> = rest.iter().map(|row| text(&row["body"])).collect();
     assert_eq!(bodies, ["4", "5", "6"]);
+}
+
+async fn a_list_of_long_messages_is_read_to_its_end(system: TestSystem) {
+    // More than DynamoDB answers at once, which is 1 MB.
+    system.autocreation(OURS).await;
+    let mut expected = Vec::new();
+    for number in 0..45 {
+        let body = format!("{number} {}", "x".repeat(30_000));
+        let answer = system.message(&sid(number), ADA, OURS, &body).await;
+        assert!(answer.accepted(), "{}", answer.text());
+        expected.push(body);
+    }
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert!(system.bodies(&conversation).await == expected);
+    let path = format!("/v1/Conversations/{conversation}/Messages?Order=desc&PageSize=44");
+    let mut rows = system.list(&path).await;
+    rows.reverse();
+    let bodies: Vec<_> = rows.iter().map(|row| text(&row["body"])).collect();
+    assert!(bodies == expected);
 }
 
 async fn an_edit_changes_what_it_names_and_nothing_else(system: TestSystem) {

@@ -142,7 +142,7 @@ async fn a_participant_that_cannot_be_is_refused(system: TestSystem) {
     ] {
         check(&[(ADDRESS, address), (PROXY, OURS)], 400, 50407).await;
     }
-    for proxy in ["ours", "+", "+1555000222x", &long] {
+    for proxy in ["our number!", "+", "+1555000222x", &long] {
         check(&[(ADDRESS, ADA), (PROXY, proxy)], 400, 50408).await;
     }
     // Ours as a consumer, and ours with itself.
@@ -411,7 +411,7 @@ async fn a_participant_does_not_move_to_a_bound_pair(system: TestSystem) {
     assert!(text(&error["message"]).contains(&named), "{error}");
     for (proxy, status, code) in [
         ("+15550009999", 403, 50413),
-        ("ours", 400, 50408),
+        ("+1555000222x", 400, 50408),
         (ADA, 400, 50409),
     ] {
         let form = [("MessagingBinding.ProxyAddress", proxy)];

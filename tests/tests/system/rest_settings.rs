@@ -67,7 +67,7 @@ async fn the_configuration_has_exactly_the_documented_fields(system: TestSystem)
     for (parameter, key, value) in [
         ("DefaultInactiveTimer", "default_inactive_timer", "PT1M"),
         ("DefaultClosedTimer", "default_closed_timer", "PT10M"),
-        ("DefaultInactiveTimer", "default_inactive_timer", "P1D"),
+        ("DefaultInactiveTimer", "default_inactive_timer", "PT2H"),
     ] {
         expected[key] = json!(value);
         let updated = system.post(&url, &[(parameter, value)]).await;
@@ -616,6 +616,7 @@ async fn a_number_is_changed_and_deleted(system: TestSystem) {
 
     system.delete(&uri).await.expect(204);
     system.get(&uri).await.expect_code(404, 20404);
+    let form = [("SmsMethod", "GET")];
     system.post(&uri, &form).await.expect_code(404, 20404);
     system.delete(&uri).await.expect_code(404, 20404);
     let conversation = system.conversation(&[]).await;

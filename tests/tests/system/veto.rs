@@ -25,6 +25,11 @@ on_both_engines!(
     a_rejection_does_not_close_the_door,
     a_rejected_autocreation_leaves_the_expired_conversation,
     a_retry_asks_nobody,
+    an_answer_holds_for_its_conversation_only,
+    an_answer_for_a_conversation_that_closed_makes_no_new_one,
+    a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next,
+    a_rejection_of_one_of_two_first_messages_loses_neither,
+    a_rejection_is_one_however_long_or_slow_its_body,
     no_answer_in_time_publishes,
     no_answer_in_time_rejects_where_that_is_set,
     a_dead_endpoint_publishes,
@@ -427,6 +432,151 @@ async fn a_retry_asks_nobody(system: TestSystem) {
         system.bodies(&conversation).await,
         ["autocreated", "captured"]
     );
+}
+
+/// Time enough to change something while a webhook thinks.
+const THINKING: Duration = Duration::from_millis(1_500);
+
+/// Waits until the webhook was asked.
+async fn asked(veto: &Receiver) {
+    for _ in 0..100 {
+        if !veto.received().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the webhook was not asked");
+}
+
+async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (old, participant) = system.bound(ADA, OURS).await;
+    let new = system.conversation(&[]).await;
+    let veto = accepting(&system, &[]).await;
+    let first = old.clone();
+    veto.answer(move |received| {
+        if received.parameter("ConversationSid") == Some(&first) {
+            Reply::json(r#"{"body":"edited for the old"}"#).after(THINKING)
+        } else {
+            Reply::json(r#"{"author":"carol"}"#)
+        }
+    });
+    let sid = sid(1);
+    let message = system.message(&sid, ADA, OURS, "hello");
+    let moved = async {
+        asked(&veto).await;
+        let path = format!("/v1/Conversations/{old}/Participants/{participant}");
+        system.delete(&path).await.expect(204);
+        system.add(&new, ADA, OURS).await.expect(201);
+    };
+    let (answer, ()) = tokio::join!(message, moved);
+    assert!(answer.accepted(), "{}", answer.text());
+    assert_eq!(system.messages(&old).await.len(), 0);
+    let message = only(system.messages(&new).await);
+    assert_eq!(message["body"], "hello");
+    assert_eq!(message["author"], "carol");
+    let conversations: Vec<_> = veto
+        .received()
+        .iter()
+        .map(|received| form(received)["ConversationSid"].clone())
+        .collect();
+    assert_eq!(conversations, [json!(old), json!(new)]);
+}
+
+async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let (old, _) = system.bound(ADA, OURS).await;
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|received| match received.parameter("EventType") {
+        // A message may come in; a stranger's conversation may not.
+        Some("onMessageAdd") => Reply::new(200, "").after(THINKING),
+        _ => Reply::new(403, ""),
+    });
+    let sid = sid(1);
+    let message = system.message(&sid, ADA, OURS, "hello");
+    let closed = async {
+        asked(&veto).await;
+        system
+            .update(&old, &[("State", "closed")])
+            .await
+            .expect(200);
+    };
+    let (answer, ()) = tokio::join!(message, closed);
+    assert!(answer.accepted(), "{}", answer.text());
+    assert_eq!(only(system.conversations().await)["sid"], json!(old));
+    assert_eq!(system.messages(&old).await.len(), 0);
+    let events: Vec<_> = veto
+        .received()
+        .iter()
+        .map(|received| form(received)["EventType"].clone())
+        .collect();
+    assert_eq!(events, ["onMessageAdd", "onConversationAdd"]);
+}
+
+async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
+    system: TestSystem,
+) {
+    system.number(OURS, &[]).await;
+    let (old, participant) = system.bound(ADA, OURS).await;
+    let new = system.conversation(&[]).await;
+    let veto = accepting(&system, &[]).await;
+    let first = old.clone();
+    veto.answer(
+        move |received| match received.parameter("ConversationSid") == Some(&first) {
+            true => Reply::new(403, "").after(THINKING),
+            false => Reply::new(200, ""),
+        },
+    );
+    let sid = sid(1);
+    let message = system.message(&sid, ADA, OURS, "hello");
+    let moved = async {
+        asked(&veto).await;
+        let path = format!("/v1/Conversations/{old}/Participants/{participant}");
+        system.delete(&path).await.expect(204);
+        system.add(&new, ADA, OURS).await.expect(201);
+    };
+    let (answer, ()) = tokio::join!(message, moved);
+    assert!(answer.accepted(), "{}", answer.text());
+    assert_eq!(system.bodies(&new).await, ["hello"]);
+}
+
+async fn a_rejection_of_one_of_two_first_messages_loses_neither(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let veto = accepting(&system, &[]).await;
+    // "One is being made already": whoever asks with the second message is refused, later.
+    veto.answer(|received| {
+        match (
+            received.parameter("EventType"),
+            received.parameter("MessageBody"),
+        ) {
+            (Some("onConversationAdd"), Some("second")) => Reply::new(403, "").after(THINKING),
+            _ => Reply::new(200, ""),
+        }
+    });
+    let (first, second) = (sid(1), sid(2));
+    let later = async {
+        asked(&veto).await;
+        system.message(&first, ADA, OURS, "first").await
+    };
+    let (second, first) = tokio::join!(system.message(&second, ADA, OURS, "second"), later);
+    assert!(first.accepted() && second.accepted());
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    assert_eq!(system.bodies(&conversation).await, ["first", "second"]);
+}
+
+async fn a_rejection_is_one_however_long_or_slow_its_body(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let veto = accepting(&system, &[]).await;
+    for status in [403, 500] {
+        veto.answer(move |_| Reply::new(status, "no".repeat(1024 * 1024)));
+        assert!(
+            system
+                .message(&sid(u64::from(status)), ADA, OURS, "hello")
+                .await
+                .accepted()
+        );
+    }
+    assert_eq!(system.conversations().await.len(), 0);
 }
 
 /// Longer than a webhook has to answer.

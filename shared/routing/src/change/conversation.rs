@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::change::{Refusal, open};
-use crate::draft::Draft;
+use crate::draft::{Draft, tail_after};
 use crate::veto::ask;
 use crate::{
     Answer, Cause, ConversationServiceSid, Event, Header, MessagingServiceSid, Metadata, Plan,
@@ -128,12 +128,8 @@ pub fn create(
         conversation,
     }));
     writes.extend(draft.timer());
-    let tail = Tail {
-        conversation,
-        slot: 0,
-        header: draft.header.clone(),
-    };
     writes.push(draft.finish());
+    let tail = tail_after(&writes);
     Ok(Ok(Plan {
         outcome: Some((metadata, tail)),
         writes,
@@ -189,13 +185,7 @@ pub fn update(
         after.state = to;
     }
     if draft.header.timers != before.timers || to.is_some() {
-        let due = draft.header.due();
-        let had = before.due().is_some();
-        match due {
-            Some(due) => writes.push(Write::PutTimer { conversation, due }),
-            None if had => writes.push(Write::DeleteTimer { conversation }),
-            None => {}
-        }
+        writes.extend(draft.timer());
     }
     if after.unique_name != metadata.unique_name {
         writes.extend(after.unique_name.clone().map(|name| Write::ClaimName {
@@ -212,12 +202,8 @@ pub fn update(
     after.version += 1;
     after.date_updated = cause.fresh.now;
     writes.push(Write::PutMetadata(after.clone()));
-    let tail = Tail {
-        conversation,
-        slot: draft.slot(),
-        header: draft.header.clone(),
-    };
     writes.push(draft.finish());
+    let tail = tail_after(&writes);
     Ok(Plan {
         outcome: (after, tail),
         writes,
@@ -232,7 +218,6 @@ pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>
     let (conversation, service) = (tail.conversation, metadata.service);
     let mut draft = Draft::after(cause, tail);
     let mut writes = draft.release_all();
-    let had_timer = draft.header.due().is_some();
     draft.push(Event::ConversationRemoved(snapshot(metadata)));
     draft.header.state = State::Closed;
     draft.header.terminal = true;
@@ -242,7 +227,7 @@ pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>
         name,
         holder: conversation,
     }));
-    writes.extend(had_timer.then_some(Write::DeleteTimer { conversation }));
+    writes.extend(draft.timer());
     writes.push(Write::DeleteMetadata {
         conversation,
         version: metadata.version,

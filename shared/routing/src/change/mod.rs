@@ -11,7 +11,9 @@ pub use conversation::{ConversationEdit, NewConversation, create, delete, update
 pub use message::{
     MessageEdit, NewMessage, PostDecision, delete as delete_message, edit as edit_message, post,
 };
-pub use participant::{NewParticipant, ParticipantEdit, add, remove, update as update_participant};
+pub use participant::{
+    NewParticipant, ParticipantEdit, add, moved, remove, update as update_participant,
+};
 
 use crate::{Header, State, Tail};
 
@@ -38,6 +40,12 @@ pub enum Refusal {
         crate::Participant::PAIRS_MAX
     )]
     PairsMax,
+    #[error("the participant has no address")]
+    NoAddress,
+    #[error("address and proxy address are the same")]
+    SameAddresses,
+    #[error("address and proxy address are of different channels")]
+    ChannelsDiffer,
     #[error("the conversation holds this pair already")]
     PairHeldHere,
 }

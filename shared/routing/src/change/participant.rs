@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use crate::change::{Refusal, open};
 use crate::draft::Draft;
-use crate::{Binding, Cause, Event, HeldPair, Pair, Participant, Plan, Reason, State, Tail, Write};
+use crate::{
+    Address, Binding, Cause, Event, HeldPair, Pair, PairError, Participant, Plan, Reason, State,
+    Tail, Write,
+};
 
 /// A participant to be added: with an identity or with a pair, which the edge has made sure of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct NewParticipant {
 /// What is to change; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParticipantEdit {
+    /// Moves the participant to another proxy address of ours.
+    pub proxy: Option<Address>,
     pub attributes: Option<String>,
     pub last_read_index: Option<u64>,
     pub last_read_at: Option<Timestamp>,
@@ -90,6 +95,20 @@ pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Parti
     })
 }
 
+/// The pair that a participant has behind another proxy address.
+pub fn moved(participant: &Participant, proxy: Address) -> Result<Pair, Refusal> {
+    let address = participant
+        .pair
+        .as_ref()
+        .ok_or(Refusal::NoAddress)?
+        .address()
+        .clone();
+    Pair::new(address, proxy).map_err(|error| match error {
+        PairError::Same => Refusal::SameAddresses,
+        PairError::Channels => Refusal::ChannelsDiffer,
+    })
+}
+
 /// The outcome is the participant afterwards; without writes where nothing changes.
 pub fn update(
     edit: ParticipantEdit,
@@ -97,8 +116,11 @@ pub fn update(
     tail: &Tail,
     cause: Cause,
 ) -> Result<Plan<Participant>, Refusal> {
-    open(tail)?;
+    let header = open(tail)?;
     let mut after = participant.clone();
+    if let Some(proxy) = edit.proxy {
+        after.pair = Some(moved(participant, proxy)?);
+    }
     after.attributes = edit.attributes.unwrap_or(after.attributes);
     after.last_read_index = edit.last_read_index.or(after.last_read_index);
     after.last_read_at = edit.last_read_at.or(after.last_read_at);
@@ -111,8 +133,41 @@ pub fn update(
     after.version += 1;
     after.date_updated = cause.fresh.now;
     let mut draft = Draft::after(cause, tail);
+    let mut writes = Vec::new();
+    if let (Some(old), Some(new)) = (&participant.pair, &after.pair)
+        && old != new
+    {
+        if header.holds(new).is_some() {
+            return Err(Refusal::PairHeldHere);
+        }
+        let (conversation, sid) = (tail.conversation, participant.sid);
+        let binding = Binding {
+            conversation,
+            participant: sid,
+            service: header.service,
+            since: cause.fresh.now,
+        };
+        writes.push(Write::Claim {
+            pair: new.clone(),
+            binding,
+            from: None,
+        });
+        writes.push(Write::Release {
+            pair: old.clone(),
+            holder: conversation,
+        });
+        for held in draft
+            .header
+            .pairs
+            .iter_mut()
+            .filter(|held| held.participant == sid)
+        {
+            held.pair = new.clone();
+        }
+    }
     draft.push(Event::ParticipantUpdated(after.clone()));
-    let writes = vec![Write::PutParticipant(after.clone()), draft.finish()];
+    writes.push(Write::PutParticipant(after.clone()));
+    writes.push(draft.finish());
     Ok(Plan {
         outcome: after,
         writes,

@@ -54,12 +54,10 @@ pub(crate) fn key(key: Key) -> Item {
 
 /// An item from its wire form, without version or index entries.
 fn item(key: Key, wire: &impl Serialize) -> Result<Item, StoreError> {
-    let name = format!("{}/{}", key.pk, key.sk);
-    let attributes: Item = serde_dynamo::to_item(wire).map_err(|error| StoreError::Corrupt {
-        key: name,
-        reason: format!("it can't be written: {error}"),
-    })?;
-    Ok(self::key(key).into_iter().chain(attributes).collect())
+    match serde_dynamo::to_item::<_, Item>(wire) {
+        Ok(attributes) => Ok(self::key(key).into_iter().chain(attributes).collect()),
+        Err(error) => Err(corrupt(&key, error)),
+    }
 }
 
 fn versioned(mut item: Item, version: u64) -> Item {
@@ -187,7 +185,7 @@ mod tests {
         };
         assert_eq!(
             corrupt(&key, "bad").to_string(),
-            "failed to read item B#…1111/whatsapp:…2222#x: bad"
+            "failed to make sense of item B#…1111/whatsapp:…2222#x: bad"
         );
     }
 }
