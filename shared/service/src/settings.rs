@@ -18,28 +18,19 @@ pub async fn update_account(
     edit: impl Fn(AccountSettings) -> AccountSettings,
     deadline: Deadline,
 ) -> Result<AccountSettings, ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let before = app.store.account_get(deadline).await?;
-        let after = edit(before.clone());
-        if after == before {
-            return Ok(before);
-        }
-        let after = AccountSettings {
-            version: before.version + 1,
-            ..after
-        };
-        match again(
-            app.store.account_put(&after, deadline).await,
-            attempt,
-            deadline,
-        )
-        .await?
-        {
-            true => continue,
-            false => return Ok(after),
-        }
-    }
-    Err(ChangeError::Contended)
+    replace(
+        || async move { Ok(Some(app.store.account_get(deadline).await?)) },
+        |before: AccountSettings| {
+            let version = before.version + 1;
+            let after = edit(before.clone());
+            Ok((after != before)
+                .then_some(AccountSettings { version, ..after })
+                .ok_or(before))
+        },
+        |after| async move { app.store.account_put(&after, deadline).await },
+        deadline,
+    )
+    .await
 }
 
 /// A number that we are to receive on. `make` fills in what the address does not tell.
@@ -76,63 +67,40 @@ pub async fn update_number(
     edit: impl Fn(NumberSettings) -> NumberSettings,
     deadline: Deadline,
 ) -> Result<NumberSettings, ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let before = app
-            .store
-            .receiver_get(address, deadline)
-            .await?
-            .0
-            .filter(&select);
-        let before = before.ok_or(ChangeError::NotFound)?;
-        let after = edit(before.clone());
-        if after == before {
-            return Ok(before);
-        }
-        let date_updated = app.clock.now();
-        let after = NumberSettings {
-            version: before.version + 1,
-            date_updated,
-            ..after
-        };
-        match again(
-            app.store.number_put(&after, deadline).await,
-            attempt,
-            deadline,
-        )
-        .await?
-        {
-            true => continue,
-            false => return Ok(after),
-        }
-    }
-    Err(ChangeError::Contended)
+    replace(
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.0) },
+        |before: NumberSettings| {
+            let before = Some(before).filter(&select).ok_or(ChangeError::NotFound)?;
+            let (version, date_updated) = (before.version + 1, app.clock.now());
+            let after = edit(before.clone());
+            Ok((after != before)
+                .then_some(NumberSettings {
+                    version,
+                    date_updated,
+                    ..after
+                })
+                .ok_or(before))
+        },
+        |after| async move { app.store.number_put(&after, deadline).await },
+        deadline,
+    )
+    .await
 }
 
+/// Deletes a number that `select` finds to be the one meant.
 pub async fn delete_number(
     app: &App,
     address: &Address,
     select: impl Fn(&NumberSettings) -> bool,
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let number = app
-            .store
-            .receiver_get(address, deadline)
-            .await?
-            .0
-            .filter(&select);
-        let number = number.ok_or(ChangeError::NotFound)?;
-        if !again(
-            app.store.number_delete(&number, deadline).await,
-            attempt,
-            deadline,
-        )
-        .await?
-        {
-            return Ok(());
-        }
-    }
-    Err(ChangeError::Contended)
+    remove(
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.0) },
+        select,
+        |number| async move { app.store.number_delete(&number, deadline).await },
+        deadline,
+    )
+    .await
 }
 
 pub async fn create_address_configuration(
@@ -173,61 +141,85 @@ pub async fn update_address_configuration(
     edit: impl Fn(AddressConfiguration) -> Result<AddressConfiguration, ChangeError>,
     deadline: Deadline,
 ) -> Result<AddressConfiguration, ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let before = app
-            .store
-            .receiver_get(address, deadline)
-            .await?
-            .1
-            .filter(&select);
-        let before = before.ok_or(ChangeError::NotFound)?;
-        let after = edit(before.clone())?;
-        if after == before {
-            return Ok(before);
-        }
-        let date_updated = app.clock.now();
-        let after = AddressConfiguration {
-            version: before.version + 1,
-            date_updated,
-            ..after
-        };
-        match again(
-            app.store.address_configuration_put(&after, deadline).await,
-            attempt,
-            deadline,
-        )
-        .await?
-        {
-            true => continue,
-            false => return Ok(after),
-        }
-    }
-    Err(ChangeError::Contended)
+    replace(
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.1) },
+        |before: AddressConfiguration| {
+            let before = Some(before).filter(&select).ok_or(ChangeError::NotFound)?;
+            let (version, date_updated) = (before.version + 1, app.clock.now());
+            let after = edit(before.clone())?;
+            Ok((after != before)
+                .then_some(AddressConfiguration {
+                    version,
+                    date_updated,
+                    ..after
+                })
+                .ok_or(before))
+        },
+        |after| async move { app.store.address_configuration_put(&after, deadline).await },
+        deadline,
+    )
+    .await
 }
 
+/// Deletes an address configuration that `select` finds to be the one meant.
 pub async fn delete_address_configuration(
     app: &App,
     address: &Address,
     select: impl Fn(&AddressConfiguration) -> bool,
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let found = app
-            .store
-            .receiver_get(address, deadline)
-            .await?
-            .1
-            .filter(&select);
-        let found = found.ok_or(ChangeError::NotFound)?;
-        if !again(
+    remove(
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.1) },
+        select,
+        |found| async move {
             app.store
                 .address_configuration_delete(&found, deadline)
-                .await,
-            attempt,
-            deadline,
-        )
-        .await?
-        {
+                .await
+        },
+        deadline,
+    )
+    .await
+}
+
+/// Reads a record, edits it, and writes it, until nobody else has changed it meanwhile. `edit` returns the record in its
+/// new version, or `Err` of it as it is where nothing is to change.
+async fn replace<T: Clone, R, W>(
+    read: impl Fn() -> R,
+    edit: impl Fn(T) -> Result<Result<T, T>, ChangeError>,
+    write: impl Fn(T) -> W,
+    deadline: Deadline,
+) -> Result<T, ChangeError>
+where
+    R: Future<Output = Result<Option<T>, StoreError>>,
+    W: Future<Output = Result<(), SettingsError>>,
+{
+    for attempt in 1..=ATTEMPTS_MAX {
+        let before = read().await?.ok_or(ChangeError::NotFound)?;
+        let after = match edit(before)? {
+            Ok(after) => after,
+            Err(before) => return Ok(before),
+        };
+        if !again(write(after.clone()).await, attempt, deadline).await? {
+            return Ok(after);
+        }
+    }
+    Err(ChangeError::Contended)
+}
+
+/// Reads a record and deletes it, until nobody else has changed it meanwhile.
+async fn remove<T, R, W>(
+    read: impl Fn() -> R,
+    select: impl Fn(&T) -> bool,
+    delete: impl Fn(T) -> W,
+    deadline: Deadline,
+) -> Result<(), ChangeError>
+where
+    R: Future<Output = Result<Option<T>, StoreError>>,
+    W: Future<Output = Result<(), SettingsError>>,
+{
+    for attempt in 1..=ATTEMPTS_MAX {
+        let record = read().await?.filter(&select).ok_or(ChangeError::NotFound)?;
+        if !again(delete(record).await, attempt, deadline).await? {
             return Ok(());
         }
     }

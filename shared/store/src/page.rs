@@ -154,6 +154,34 @@ impl Store {
         Ok(inside.take(limit).collect())
     }
 
+    /// A page of the items that an index partition lists, by position.
+    pub(crate) async fn index_page<T>(
+        &self,
+        index: Index,
+        partition: String,
+        list: ListKind,
+        page: &PageRequest,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+        deadline: Deadline,
+    ) -> Result<Page<T>, StoreError> {
+        let after = page.position(list)?;
+        let bounds = (after.as_deref(), None);
+        let mut found = self
+            .index_query(index, partition, bounds, false, page.size + 1, deadline)
+            .await?;
+        let more = found.len() > page.size;
+        found.truncate(page.size);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|row| encode(list, &row.position));
+        let items = self
+            .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
+            .await?;
+        let rows = items.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { rows, next })
+    }
+
     /// Items by their keys, in the order of the keys, read strongly; those that are gone are left out.
     pub(crate) async fn batch_get(
         &self,

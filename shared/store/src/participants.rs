@@ -80,8 +80,17 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Participant>, StoreError> {
-        self.participations(key::participants_of_address(address), page, deadline)
-            .await
+        let partition = key::participants_of_address(address);
+        let read = item::participant::from_item;
+        self.index_page(
+            GSI2,
+            partition,
+            ListKind::Participations,
+            page,
+            read,
+            deadline,
+        )
+        .await
     }
 
     /// The participants with an identity, over all conversations of a service, sorted by conversation.
@@ -92,44 +101,16 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Participant>, StoreError> {
-        self.participations(
-            key::participants_of_identity(service, identity),
+        let partition = key::participants_of_identity(service, identity);
+        let read = item::participant::from_item;
+        self.index_page(
+            GSI2,
+            partition,
+            ListKind::Participations,
             page,
+            read,
             deadline,
         )
         .await
-    }
-
-    async fn participations(
-        &self,
-        partition: String,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<Participant>, StoreError> {
-        let after = page.position(ListKind::Participations)?;
-        let mut found = self
-            .index_query(
-                GSI2,
-                partition,
-                (after.as_deref(), None),
-                false,
-                page.size + 1,
-                deadline,
-            )
-            .await?;
-        let more = found.len() > page.size;
-        found.truncate(page.size);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|row| page::encode(ListKind::Participations, &row.position));
-        let items = self
-            .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
-            .await?;
-        let mut rows = Vec::with_capacity(items.len());
-        for item in items {
-            rows.push(item::participant::from_item(item)?);
-        }
-        Ok(Page { rows, next })
     }
 }

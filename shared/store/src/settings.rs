@@ -8,7 +8,7 @@ use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::item::Item;
 use crate::key::ACCOUNT_COPIES;
-use crate::page::{self, IndexRow, ListKind, Page, PageRequest};
+use crate::page::{ListKind, Page, PageRequest};
 use crate::table::{GSI1, PARTITION_KEY, SORT_KEY};
 use crate::{Store, item, key};
 
@@ -68,7 +68,8 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<NumberSettings>, StoreError> {
-        self.record_list(key::NUMBER_LIST, page, item::number::from_item, deadline)
+        let (list, read) = (key::NUMBER_LIST.to_owned(), item::number::from_item);
+        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
             .await
     }
 
@@ -100,8 +101,11 @@ impl Store {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<AddressConfiguration>, StoreError> {
-        let read = item::address_configuration::from_item;
-        self.record_list(key::ADDRESS_CONFIGURATION_LIST, page, read, deadline)
+        let (list, read) = (
+            key::ADDRESS_CONFIGURATION_LIST.to_owned(),
+            item::address_configuration::from_item,
+        );
+        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
             .await
     }
 
@@ -158,38 +162,6 @@ impl Store {
             None => Ok(()),
             Some(_) => Err(SettingsError::Changed),
         }
-    }
-
-    async fn record_list<T>(
-        &self,
-        list: &str,
-        page: &PageRequest,
-        read: impl Fn(Item) -> Result<T, StoreError>,
-        deadline: Deadline,
-    ) -> Result<Page<T>, StoreError> {
-        let after = page.position(ListKind::Settings)?;
-        let bounds = (after.as_deref(), None);
-        let mut found = self
-            .index_query(
-                GSI1,
-                list.to_owned(),
-                bounds,
-                false,
-                page.size + 1,
-                deadline,
-            )
-            .await?;
-        let more = found.len() > page.size;
-        found.truncate(page.size);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|row: &IndexRow| page::encode(ListKind::Settings, &row.position));
-        let items = self
-            .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
-            .await?;
-        let rows = items.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page { rows, next })
     }
 }
 

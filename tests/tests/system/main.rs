@@ -26,6 +26,7 @@ macro_rules! on_both_engines {
 }
 
 mod bad_input;
+mod budget;
 mod faults;
 mod forward;
 mod journey;
