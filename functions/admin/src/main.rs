@@ -2,22 +2,16 @@
 
 use admin::{Admin, router};
 use lambda_http::{Error, tracing};
-use service::{App, Caller, Clock, Config};
+use service::{App, Config};
 use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let config = Config::read(|name| std::env::var(name).ok())?;
-    let store = Store::from_environment(config.table).await;
+    let store = Store::from_environment(&*config.table).await;
     store.warm().await;
-    let app = App {
-        store,
-        caller: Caller::new(config.token.clone()),
-        clock: Clock::default(),
-        account: config.account,
-        public_url: config.public_url,
-    };
+    let app = App::new(store, &config);
     gateway::run(router(Admin {
         app,
         token: config.token,

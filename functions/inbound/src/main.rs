@@ -5,22 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use inbound::{Door, handle};
 use lambda_http::{Body, Error, Request, Response, service_fn, tracing};
-use service::{App, Caller, Clock, Config};
+use service::{App, Config};
 use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let config = Config::read(|name| std::env::var(name).ok())?;
-    let store = Store::from_environment(config.table).await;
+    let store = Store::from_environment(&*config.table).await;
     store.warm().await;
-    let app = App {
-        store,
-        caller: Caller::new(config.token),
-        clock: Clock::default(),
-        account: config.account,
-        public_url: config.public_url,
-    };
+    let app = App::new(store, &config);
     let door = Arc::new(Door {
         app,
         twilio: config.twilio,

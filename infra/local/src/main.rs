@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use local::engine::Engine;
 use local::options::{self, Command, HELP, Options, Storage};
 use local::stack;
-use service::{App, Caller, Clock, Config};
+use service::{App, Config};
 use store::{Store, engine_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -76,20 +76,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let store = Store::new(Store::client(engine_config(endpoint)), &config.table);
     store.create_table().await?;
 
+    let app = App::new(store, &config);
     let Config {
         account,
         token,
-        public_url,
         twilio,
         ..
     } = config;
-    let app = App {
-        store,
-        caller: Caller::new(&*token),
-        clock: Clock::default(),
-        account,
-        public_url,
-    };
     let served = stack::serve(listener, stack::router(app, token.clone(), twilio))?;
     say(&welcome(&url, &data, &account.to_string(), &token));
 

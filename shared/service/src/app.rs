@@ -6,7 +6,7 @@ use routing::{
 };
 use store::Store;
 
-use crate::{Caller, Clock};
+use crate::{Caller, Clock, Config};
 
 /// The table, the way out, the clock, and whose account it is.
 #[derive(Clone, Debug)]
@@ -37,6 +37,17 @@ impl PublicUrl {
 }
 
 impl App {
+    /// What a configuration makes of a table, with the system's clock.
+    pub fn new(store: Store, config: &Config) -> App {
+        App {
+            store,
+            caller: Caller::new(config.token.as_str()),
+            clock: Clock::default(),
+            account: config.account,
+            public_url: config.public_url.clone(),
+        }
+    }
+
     /// The time and ids of one request.
     pub(crate) fn fresh(&self) -> Fresh {
         Fresh {
@@ -55,7 +66,7 @@ impl App {
 
     /// `None` for an address that cannot receive.
     pub(crate) fn number_sid(&self, address: &Address) -> Option<NumberSid> {
-        NumberSid::of(address, nonce())
+        NumberSid::of(address, random())
     }
 
     /// `None` for an address that cannot receive.
@@ -63,26 +74,20 @@ impl App {
         &self,
         address: &Address,
     ) -> Option<AddressConfigurationSid> {
-        AddressConfigurationSid::of(address, nonce())
+        AddressConfigurationSid::of(address, random())
     }
 
     /// Six bytes of time and ten of randomness: what sorts by SID sorts by creation.
     fn sortable(&self) -> [u8; 16] {
-        let mut bytes = random();
+        let mut bytes: [u8; 16] = random();
         let ms = self.clock.now().as_millisecond().max(0).to_be_bytes();
         bytes[..6].copy_from_slice(&ms[2..]);
         bytes
     }
 }
 
-fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    bytes
-}
-
-fn nonce() -> [u8; 8] {
-    let mut bytes = [0; 8];
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     bytes
 }
