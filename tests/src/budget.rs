@@ -238,7 +238,42 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     meter.reset();
     system.post(&path, &[("State", "closed")]).await.expect(200);
     meter.note("close, two pairs", 2, 4.0, 8.0, 3.0);
+    hook.answer(|_| Reply::new(200, ""));
+    leaving(&mut meter, &hook.url(), &body).await;
     meter.rows
+}
+
+/// What leaves by itself, each time at the first attempt.
+async fn leaving(meter: &mut Meter, hook: &str, body: &str) {
+    let system = meter.system.clone();
+    let conversation = system.conversation(&[]).await;
+    let path = format!("/v1/Conversations/{conversation}");
+    system.hear(hook, &[]).await;
+    let messages = format!("{path}/Messages");
+    let post = || async {
+        system
+            .post_with_webhooks(&messages, &[("Body", body)])
+            .await
+    };
+    // The first makes the cursor.
+    post().await.expect(201);
+    system.run(&conversation).await;
+    post().await.expect(201);
+    meter.reset();
+    system.run(&conversation).await;
+    meter.note("webhook told of one event", 4, 6.0, 2.0, 0.0);
+    system.run(&conversation).await;
+    meter.note("run with nothing to do", 1, 4.0, 0.0, 0.0);
+    system
+        .add(&conversation, "+15550001115", OURS)
+        .await
+        .expect(201);
+    system.post(&messages, &[("Body", body)]).await.expect(201);
+    system.run(&conversation).await;
+    system.post(&messages, &[("Body", body)]).await.expect(201);
+    meter.reset();
+    system.run(&conversation).await;
+    meter.note("message sent to one participant", 7, 7.0, 4.0, 2.0);
 }
 
 /// Many messages at once: what each costs, and how long the last one takes.

@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod engine;
+pub mod figures;
 pub mod receiver;
 pub mod system;
 pub mod wire;

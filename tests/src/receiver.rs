@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -21,6 +21,7 @@ pub struct Received {
     pub headers: http::HeaderMap,
     /// Of the query for GET, of the body otherwise.
     pub parameters: Vec<(String, String)>,
+    pub at: Instant,
 }
 
 impl Received {
@@ -75,6 +76,7 @@ pub struct Reply {
     pub content_type: &'static str,
     pub body: String,
     pub delay: Duration,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
@@ -84,6 +86,7 @@ impl Reply {
             content_type: "text/xml",
             body: body.into(),
             delay: Duration::ZERO,
+            headers: Vec::new(),
         }
     }
 
@@ -97,6 +100,11 @@ impl Reply {
     pub fn after(self, delay: Duration) -> Reply {
         Reply { delay, ..self }
     }
+
+    pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Reply {
+        self.headers.push((header, value.into()));
+        self
+    }
 }
 
 type Answer = Box<dyn Fn(&Received) -> Reply + Send + Sync>;
@@ -107,6 +115,10 @@ pub struct Receiver {
     received: Arc<Mutex<Vec<Received>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
 }
+
+/// How long something that must come may take, on a busy machine.
+const WAIT_ROUND: Duration = Duration::from_millis(20);
+const WAIT_ROUNDS_MAX: usize = 1_500;
 
 /// Enough for anything that is sent here.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -129,11 +141,15 @@ impl Receiver {
                     content_type,
                     body,
                     delay,
+                    headers,
                 } = say(&received);
                 tokio::time::sleep(delay).await;
-                let response = Response::builder()
+                let mut response = Response::builder()
                     .status(status)
                     .header("Content-Type", content_type);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
                 response.body(Body::from(body)).expect("a response")
             }
         });
@@ -153,6 +169,22 @@ impl Receiver {
     /// From now on it answers so.
     pub fn answer(&self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         *self.answer.lock().expect("nobody panics with it in hand") = Arc::new(Box::new(answer));
+    }
+
+    /// Everything that came, as soon as it is so many.
+    ///
+    /// # Panics
+    /// If it takes too long.
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        for _ in 0..WAIT_ROUNDS_MAX {
+            let received = self.received();
+            if received.len() >= count {
+                return received;
+            }
+            tokio::time::sleep(WAIT_ROUND).await;
+        }
+        let received = self.received();
+        panic!("{} of {count} came: {received:#?}", received.len());
     }
 
     /// Everything that came, oldest first.
@@ -176,5 +208,6 @@ async fn read(request: Request) -> Received {
         url: parts.uri.to_string(),
         headers: parts.headers,
         parameters: form_urlencoded::parse(&encoded).into_owned().collect(),
+        at: Instant::now(),
     }
 }

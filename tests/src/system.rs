@@ -1,25 +1,32 @@
 //! The whole system in one process, on a table of its own, and the doors that its users have.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use carriers::signature;
+use carriers::simulator::Outbox;
+use carriers::{signature, twilio};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use local::dispatcher::Dispatcher;
 use local::stack;
-use routing::AccountSid;
+use local::tasks::Tasks;
+use routing::{AccountSid, ConversationSid};
 use serde_json::Value;
-use service::{App, Caller, Clock, PublicUrl, TwilioCredentials};
+use service::dispatch::{HandOff, HandOffError};
+use service::{App, Caller, Carriers, Clock, PublicUrl, TwilioCredentials};
 use store::{Store, engine_config};
 use tower::ServiceExt;
 
 use crate::engine::{EngineKind, endpoint};
-use crate::wire::Wire;
+use crate::wire::{Fault, Wire};
 
 pub const ACCOUNT: &str = "AC00000000000000000000000000000000";
 pub const TOKEN: &str = "testtoken";
@@ -36,8 +43,12 @@ pub const BOB: &str = "+15550001112";
 #[derive(Clone, Debug)]
 pub struct TestSystem {
     router: Router,
-    clock: Clock,
+    pub app: App,
+    pub tasks: Tasks,
+    endpoint: String,
+    table: String,
     pub wire: Wire,
+    dispatcher: Option<Arc<Dispatcher>>,
 }
 
 /// An answer at one of the doors.
@@ -85,6 +96,11 @@ impl Answer {
 
 impl TestSystem {
     pub async fn start(kind: EngineKind) -> TestSystem {
+        TestSystem::with_twilio(kind, None).await
+    }
+
+    /// With Twilio's API at another URL.
+    pub async fn with_twilio(kind: EngineKind, twilio_api_url: Option<&str>) -> TestSystem {
         static TABLES: AtomicU64 = AtomicU64::new(0);
         let run = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -92,32 +108,203 @@ impl TestSystem {
             .as_nanos();
         let table = format!("test-{run}-{}", TABLES.fetch_add(1, Ordering::Relaxed));
         let wire = Wire::default();
-        let config = engine_config(endpoint(kind).await).http_client(wire.clone());
-        let store = Store::new(Store::client(config), table);
+        let endpoint = endpoint(kind).await;
+        let config = engine_config(&endpoint).http_client(wire.clone());
+        let store = Store::new(Store::client(config), &table);
         store.create_table().await.expect("a table");
         wire.take_calls();
-        let clock = Clock::default();
         let app = App {
             store,
             caller: Caller::new(TOKEN),
-            clock: clock.clone(),
+            clock: Clock::default(),
             account: AccountSid::parse(ACCOUNT).expect("a SID"),
             public_url: PublicUrl::parse(PUBLIC_URL).expect("a URL"),
+            carriers: Carriers {
+                twilio: twilio_api_url.map(sender),
+                simulator: Some(Outbox::default()),
+            },
         };
+        TestSystem::assembled(app, endpoint, table, wire)
+    }
+
+    /// Other functions over the same table and with the same clock: they send at Twilio by this URL, or have no
+    /// credentials for it.
+    pub fn twilio_at(&self, url: Option<&str>) -> TestSystem {
+        let mut app = self.app.clone();
+        app.carriers.twilio = url.map(sender);
+        let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
+        TestSystem::assembled(app, endpoint, table, self.wire.clone())
+    }
+
+    fn assembled(app: App, endpoint: String, table: String, wire: Wire) -> TestSystem {
         let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
         let twilio = TwilioCredentials {
             account,
             token: TWILIO_TOKEN.to_owned(),
         };
+        let tasks = Tasks::new(app.clone());
         TestSystem {
-            router: stack::router(app, TOKEN.to_owned(), Some(twilio)),
-            clock,
+            router: stack::router(app.clone(), TOKEN.to_owned(), Some(twilio), tasks.clone()),
+            app,
+            tasks,
+            endpoint,
+            table,
             wire,
+            dispatcher: None,
         }
     }
 
+    /// Where the table is.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// From now on stream and clock are at work: what leaves by itself leaves.
+    pub async fn dispatch(mut self) -> TestSystem {
+        let (app, tasks) = (self.app.clone(), self.tasks.clone());
+        let dispatcher = Dispatcher::start(app, tasks, &self.endpoint).await;
+        self.dispatcher = Some(Arc::new(dispatcher.expect("a stream")));
+        self
+    }
+
+    /// Moves the clock, and does nothing else.
     pub fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+        self.app.clock.advance(by);
+    }
+
+    /// Moves the local stack's clock through its door, which does what falls due; an ISO 8601 duration.
+    pub async fn pass(&self, duration: &str) -> Value {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/simulator/clock");
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let body = Body::from(encode(&[("Advance", duration)]));
+        self.send(request.body(body).expect("a request"))
+            .await
+            .expect(200)
+    }
+
+    /// What the simulator was given to send, oldest first.
+    pub async fn outbox(&self) -> Vec<Value> {
+        let request = Request::get("/simulator/outbox");
+        let answer = self.send(request.body(Body::empty()).expect("a request"));
+        let Value::Array(sent) = answer.await.expect(200) else {
+            panic!("the outbox is no array");
+        };
+        sent
+    }
+
+    /// What the simulator was given to send, as soon as it is so much.
+    ///
+    /// # Panics
+    /// If it takes too long.
+    pub async fn sent(&self, count: usize) -> Vec<Value> {
+        for _ in 0..SENT_ROUNDS_MAX {
+            let sent = self.outbox().await;
+            if sent.len() >= count {
+                return sent;
+            }
+            tokio::time::sleep(SENT_ROUND).await;
+        }
+        let sent = self.outbox().await;
+        panic!("{} of {count} were sent: {sent:#?}", sent.len());
+    }
+
+    /// What the table says of each message to each recipient, in no order. No door shows it yet.
+    pub async fn outbound(&self) -> Vec<OutboundRecord> {
+        let client = Store::client(engine_config(&self.endpoint));
+        let mut records = Vec::new();
+        let mut next = None;
+        for _ in 0..PAGES_MAX {
+            let scan = client.scan().table_name(&self.table).consistent_read(true);
+            let page = scan
+                .set_exclusive_start_key(next)
+                .send()
+                .await
+                .expect("a page");
+            records.extend(page.items().iter().filter_map(OutboundRecord::of));
+            next = page.last_evaluated_key;
+            if next.is_none() {
+                return records;
+            }
+        }
+        panic!("the table has more than {PAGES_MAX} pages");
+    }
+
+    /// Lets the consumers of a conversation run to their end, here and now, as one hand-off does.
+    pub async fn run(&self, conversation: &str) {
+        dispatch::hand_off::run(&self.app, &[conversation.to_owned()])
+            .await
+            .expect("a run");
+    }
+
+    /// What the function behind the stream answers to an event. What it hands off has run by then.
+    pub async fn invoke(&self, event: Value) -> Value {
+        let answer = dispatch::handle(&self.app, &AtOnce(&self.app), event).await;
+        answer.unwrap_or_else(|error| panic!("an invocation failed: {error:?}"))
+    }
+
+    /// What the clock does once a minute. What it hands off has run by then.
+    pub async fn tick(&self) {
+        self.invoke(serde_json::json!({"clock": {}})).await;
+    }
+
+    /// Time goes by, and the clock does once what it does once a minute.
+    pub async fn later(&self, by: Duration) {
+        self.advance(by);
+        self.tick().await;
+    }
+
+    /// The time as webhooks write it.
+    pub fn now(&self) -> String {
+        let now = self.app.clock.now();
+        now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    }
+
+    /// Does some work and stops where it calls DynamoDB for the `nth` time, as a process that is killed stops.
+    /// `arrives`: that call is still done. Whether it came that far.
+    pub async fn killed_at(&self, nth: u32, arrives: bool, work: impl Future<Output = ()>) -> bool {
+        let calls = AtomicU32::new(0);
+        let (killed, mut kill) = tokio::sync::watch::channel(false);
+        self.wire.fail_by(move |_, _| {
+            let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
+            if call < nth {
+                return None;
+            }
+            if arrives && call == nth {
+                return Some(Fault::AnswerLost);
+            }
+            let _ = killed.send(true);
+            Some(Fault::Late(Duration::from_secs(3_600)))
+        });
+        let killed = tokio::select! {
+            _ = kill.wait_for(|killed| *killed) => true,
+            () = work => false,
+        };
+        self.wire.heal();
+        killed
+    }
+
+    /// The sort keys of what the table holds in a conversation's partition. No door tells.
+    pub async fn kept(&self, conversation: &str) -> Vec<String> {
+        let found = Store::client(engine_config(&self.endpoint))
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(format!("C#{conversation}")))
+            .consistent_read(true)
+            .send()
+            .await
+            .expect("a query");
+        let items = found.items.unwrap_or_default();
+        items
+            .iter()
+            .filter_map(|item| item.get("sk")?.as_s().ok().cloned())
+            .collect()
     }
 
     /// One request at the front door, as it is.
@@ -152,6 +339,11 @@ impl TestSystem {
 
     pub async fn delete(&self, path: &str) -> Answer {
         self.rest(Method::DELETE, path, &[], false).await
+    }
+
+    /// With `X-Twilio-Webhook-Enabled: true`.
+    pub async fn delete_with_webhooks(&self, path: &str) -> Answer {
+        self.rest(Method::DELETE, path, &[], true).await
     }
 
     async fn rest(
@@ -238,9 +430,12 @@ impl TestSystem {
         answer
     }
 
-    /// A number of ours, with form fields besides.
+    /// A number of ours, with form fields besides; the simulator's, unless they say another carrier.
     pub async fn number(&self, number: &str, fields: &[(&str, &str)]) -> Value {
-        let form = [&[("PhoneNumber", number), ("Carrier", "simulator")], fields].concat();
+        let mut form = [&[("PhoneNumber", number)], fields].concat();
+        if !fields.iter().any(|(name, _)| *name == "Carrier") {
+            form.push(("Carrier", "simulator"));
+        }
         let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
         self.post(&path, &form).await.expect(201)
     }
@@ -260,6 +455,13 @@ impl TestSystem {
         self.post("/v1/Configuration/Addresses", &form)
             .await
             .expect(201)
+    }
+
+    /// The account's post-action webhook, with form fields besides.
+    pub async fn hear(&self, url: &str, fields: &[(&str, &str)]) -> Value {
+        let form = [&[("PostWebhookUrl", url)], fields].concat();
+        let path = "/v1/Configuration/Webhooks";
+        self.post(path, &form).await.expect(200)
     }
 
     /// The account's pre-action webhook, with form fields besides.
@@ -353,7 +555,63 @@ impl TestSystem {
     }
 }
 
+/// A hand-off that waits for what it hands off.
+struct AtOnce<'a>(&'a App);
+
+impl HandOff for AtOnce<'_> {
+    async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
+        let sids: Vec<String> = conversations.iter().map(ToString::to_string).collect();
+        // Lambda tells nobody how an asynchronous invocation ended.
+        let _ = dispatch::hand_off::run(self.0, &sids).await;
+        Ok(())
+    }
+}
+
 const PAGES_MAX: usize = 1_000;
+
+/// How long something that must be sent may take, on a busy machine.
+const SENT_ROUND: Duration = Duration::from_millis(20);
+const SENT_ROUNDS_MAX: usize = 1_500;
+
+fn sender(url: &str) -> twilio::Sender {
+    let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
+    let http = Caller::new(TOKEN).http().clone();
+    twilio::Sender::new(http, account, TWILIO_TOKEN, url)
+}
+
+/// How far a message to one recipient has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundRecord {
+    pub from: String,
+    pub to: String,
+    pub message_sid: String,
+    /// `sending`, `waiting`, `sent`, `failed` or `unknown`.
+    pub state: &'static str,
+    /// The carrier's.
+    pub code: Option<u32>,
+    pub carrier_id: Option<String>,
+}
+
+impl OutboundRecord {
+    fn of(item: &HashMap<String, AttributeValue>) -> Option<OutboundRecord> {
+        let string = |name: &str| item.get(name)?.as_s().ok().cloned();
+        let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
+        if !string("pk")?.starts_with("O#") {
+            return None;
+        }
+        let message = item.get("m")?.as_b().ok()?.as_ref();
+        let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
+        let states = ["sending", "waiting", "sent", "failed", "unknown"];
+        Some(OutboundRecord {
+            from: string("x")?,
+            to: string("a")?,
+            message_sid: format!("IM{hex}"),
+            state: states[usize::try_from(number("st")?).ok()?],
+            code: number("ec"),
+            carrier_id: string("ci"),
+        })
+    }
+}
 
 /// How long a carrier waits before it sends again.
 const CARRIER_PAUSE: Duration = Duration::from_millis(500);

@@ -24,7 +24,7 @@ mod participant_conversations;
 mod participants;
 mod phone;
 mod request;
-mod timer;
+pub mod timer;
 mod webhooks;
 
 use std::sync::Arc;
@@ -155,6 +155,7 @@ mod tests {
                 clock: Clock::default(),
                 account: AccountSid::from_bytes([0; 16]),
                 public_url: PublicUrl::parse("http://public.example").unwrap(),
+                carriers: Default::default(),
             },
             token: "token".to_owned(),
         }

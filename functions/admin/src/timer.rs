@@ -7,7 +7,7 @@ use jiff::{SignedDuration, SpanRelativeTo};
 use routing::Timers;
 
 /// A duration from 0 to [`Timers::S_MAX`]. A day has 24 hours; years and months have no length.
-pub(crate) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let span = SpanParser::new().parse_span(text).ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     let duration = Duration::try_from(duration).ok()?;

@@ -4,9 +4,12 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use carriers::simulator::Outbox;
+use local::dispatcher::Dispatcher;
 use local::engine::Engine;
 use local::options::{self, Command, HELP, Options, Storage};
 use local::stack;
+use local::tasks::Tasks;
 use service::{App, Config};
 use store::{Store, engine_config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,17 +76,23 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let endpoint = engine
         .as_ref()
         .map_or(endpoint, |engine| engine.endpoint_url());
-    let store = Store::new(Store::client(engine_config(endpoint)), &config.table);
+    let store = Store::new(Store::client(engine_config(&endpoint)), &config.table);
     store.create_table().await?;
 
-    let app = App::new(store, &config);
+    let mut app = App::new(store, &config);
+    app.carriers.simulator = Some(Outbox::default());
+    let tasks = Tasks::new(app.clone());
+    let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), &endpoint);
+    let dispatcher = dispatcher
+        .await
+        .map_err(|error| -> Box<dyn Error> { error })?;
     let Config {
         account,
         token,
         twilio,
         ..
     } = config;
-    let served = stack::serve(listener, stack::router(app, token.clone(), twilio))?;
+    let served = stack::serve(listener, stack::router(app, token.clone(), twilio, tasks))?;
     say(&welcome(&url, &data, &account.to_string(), &token));
 
     tokio::select! {
@@ -91,6 +100,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         _ = terminated.recv() => {}
     }
     served.stop().await;
+    drop(dispatcher);
     if let Some(engine) = engine {
         engine.stop().await;
     }
@@ -125,6 +135,10 @@ Try it: a number, a conversation for whoever writes to it, a message, and what c
        -d Type=sms -d Address=%2B15550002222 -d AutoCreation.Enabled=true
   curl {url}/inbound/simulator -d From=%2B15550001111 -d To=%2B15550002222 -d Body=Hello
   curl -u {account}:{token} {url}/v1/Conversations
+
+What is sent out is at {url}/simulator/outbox, and time goes by with
+
+  curl {url}/simulator/clock -d Advance=PT11M
 
 Ctrl-C ends it.
 "

@@ -14,12 +14,16 @@ use axum::routing::any;
 use bytes::Bytes;
 use inbound::{BODY_BYTES_MAX, Door};
 use service::{App, TwilioCredentials};
+
+use crate::simulator::{self, Simulator};
+use crate::tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The functions' handlers behind one router, the simulator among the carriers.
-pub fn router(app: App, token: String, twilio: Option<TwilioCredentials>) -> Router {
+/// The functions' handlers behind one router, the simulator among the carriers. `app` sends by the outbox, where it has
+/// one; `tasks` are handed what a moved clock makes due.
+pub fn router(app: App, token: String, twilio: Option<TwilioCredentials>, tasks: Tasks) -> Router {
     let door = Arc::new(Door {
         app: app.clone(),
         twilio,
@@ -28,6 +32,10 @@ pub fn router(app: App, token: String, twilio: Option<TwilioCredentials>) -> Rou
     Router::new()
         .route("/inbound/{*carrier}", any(receive))
         .with_state(door)
+        .merge(simulator::router(Simulator {
+            app: app.clone(),
+            tasks,
+        }))
         .fallback_service(admin::router(Admin { app, token }))
 }
 

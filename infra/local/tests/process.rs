@@ -282,6 +282,9 @@ fn what_is_wrong_at_the_start_is_said_in_one_message() {
     );
 }
 
+/// A tour that waits for something which never comes ends.
+const TOUR_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// The README's tour, word by word, with the official client library.
 #[test]
 fn the_tour_of_the_readme_goes_as_it_says() {
@@ -307,7 +310,21 @@ fn the_tour_of_the_readme_goes_as_it_says() {
     let python = python.lines().last().unwrap().to_owned();
     let stack = Stack::start(&["--port", "0", "--in-memory"]);
     let tour = tour.replace("http://127.0.0.1:9010", &stack.url);
-    let toured = output(Command::new(python).args(["-c", &tour]));
+    let mut touring = Command::new(python)
+        .args(["-c", &tour])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while touring.try_wait().unwrap().is_none() {
+        if began.elapsed() > TOUR_TIME_MAX {
+            touring.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let toured = touring.wait_with_output().unwrap();
     assert!(
         toured.status.success(),
         "{}",

@@ -6,12 +6,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use routing::JournalOutcome;
+use dispatch::{doorbell, handle};
+use local::engine::Engine;
+use routing::{ConversationSid, JournalOutcome};
 use saphyr::{LoadableYamlNode, Yaml};
-use service::{Config, RECEIVE_TIME};
+use serde_json::{Value, json};
+use service::dispatch::{DELIVERY_TIME_MAX, HandOff, HandOffError, RUN_TIME_MAX, SWEEP_DISTANCE};
+use service::{App, Config, RECEIVE_TIME};
 use store::table::{
     GSI1, GSI2, INDEX_PROJECTION, PARTITION_KEY, SORT_KEY, STREAM_VIEW, TTL_ATTRIBUTE,
 };
+use store::{Store, engine_config};
 
 /// An HTTP API waits no longer for a function.
 const GATEWAY_TIME: Duration = Duration::from_secs(30);
@@ -48,10 +53,16 @@ fn keys<'a>(node: &'a Yaml<'static>) -> Vec<(&'a str, &'a str)> {
     list(node, "KeySchema").iter().map(key).collect()
 }
 
-fn time_out(template: &Yaml<'static>, function: &str) -> Duration {
-    let path = format!("Resources.{function}.Properties.Timeout");
-    let seconds = at(template, &path).as_integer().unwrap();
+fn seconds(node: &Yaml<'static>, path: &str) -> Duration {
+    let seconds = at(node, path).as_integer().unwrap();
     Duration::from_secs(seconds.try_into().unwrap())
+}
+
+fn time_out(template: &Yaml<'static>, function: &str) -> Duration {
+    seconds(
+        template,
+        &format!("Resources.{function}.Properties.Timeout"),
+    )
 }
 
 /// The parameters, resources and conditions that a node refers to.
@@ -81,6 +92,8 @@ fn references(node: &Yaml<'static>, found: &mut BTreeSet<String>) {
     for part in parts {
         references(part, found);
     }
+    let dependency = node.as_mapping_get("DependsOn").and_then(Yaml::as_str);
+    found.extend(dependency.map(str::to_owned));
 }
 
 fn first_name(path: &str) -> String {
@@ -97,6 +110,7 @@ fn every_reference_names_something_in_the_template() {
         "AccountSid",
         "Table",
         "InboundRole",
+        "DispatchHandOff",
         "HasTwilio",
         "InboundIntegration",
     ] {
@@ -161,6 +175,155 @@ fn a_deployed_message_is_answered_before_its_time_is_up() {
     }
 }
 
+/// What a run leaves to the sweep must not be under way any more when the sweep comes by.
+#[test]
+fn a_deployed_run_ends_in_time_and_before_the_sweep_comes_by() {
+    let time_out = time_out(&template(), "Dispatch");
+    assert!(RUN_TIME_MAX + DELIVERY_TIME_MAX < time_out);
+    assert!(time_out < SWEEP_DISTANCE);
+}
+
+#[test]
+fn what_dispatch_is_given_is_tried_a_few_times_and_then_left_to_the_sweep() {
+    let template = template();
+    for (way_in, age) in [
+        ("DispatchStream", "MaximumRecordAgeInSeconds"),
+        ("DispatchAsynchronously", "MaximumEventAgeInSeconds"),
+    ] {
+        let properties = at(&template, &format!("Resources.{way_in}.Properties"));
+        assert_eq!(seconds(properties, age), SWEEP_DISTANCE, "{way_in}");
+        let tries = at(properties, "MaximumRetryAttempts").as_integer();
+        assert!(
+            tries.is_some_and(|tries| (0..=5).contains(&tries)),
+            "{way_in}"
+        );
+        let mut failures = BTreeSet::new();
+        references(at(properties, "DestinationConfig.OnFailure"), &mut failures);
+        assert_eq!(failures, ["DispatchFailures".to_owned()].into(), "{way_in}");
+    }
+    let stream = at(&template, "Resources.DispatchStream.Properties");
+    let [answers] = list(stream, "FunctionResponseTypes") else {
+        panic!("the mapping reads one kind of answer");
+    };
+    assert_eq!(answers.as_str(), Some("ReportBatchItemFailures"));
+    assert_eq!(
+        at(stream, "BisectBatchOnFunctionError").as_bool(),
+        Some(true)
+    );
+    assert_eq!(text(stream, "StartingPosition"), "TRIM_HORIZON");
+}
+
+/// Whether Lambda's filter lets a record through: of its rules, those that the template uses.
+fn passes(pattern: &Value, record: &Value) -> bool {
+    match pattern {
+        Value::Object(fields) => fields
+            .iter()
+            .all(|(name, pattern)| passes(pattern, &record[name])),
+        Value::Array(rules) => rules.iter().any(|rule| match rule {
+            Value::Object(rule) => {
+                let prefix = rule["prefix"].as_str().unwrap();
+                assert_eq!(rule.len(), 1, "a rule that this test does not know");
+                record.as_str().is_some_and(|text| text.starts_with(prefix))
+            }
+            exact => exact == record,
+        }),
+        other => panic!("a pattern ends in a list, not in {other}"),
+    }
+}
+
+#[test]
+fn the_filter_lets_every_ring_through() {
+    let template = template();
+    let [filter] = list(
+        &template,
+        "Resources.DispatchStream.Properties.FilterCriteria.Filters",
+    ) else {
+        panic!("the mapping has one filter");
+    };
+    let pattern: Value = serde_json::from_str(text(filter, "Pattern")).unwrap();
+
+    let conversation = format!("C#CH{}", "7".repeat(32));
+    let check = |event: &str, pk: &str, sk: &str, rings: bool, passed: bool| {
+        let record = json!({
+            "eventName": event,
+            "dynamodb": {
+                "Keys": {PARTITION_KEY: {"S": pk}, SORT_KEY: {"S": sk}},
+                "SequenceNumber": "1",
+                "StreamViewType": STREAM_VIEW.as_str()
+            }
+        });
+        let rung = !doorbell::rings(std::slice::from_ref(&record)).is_empty();
+        assert_eq!(rung, rings, "{record}");
+        assert_eq!(passes(&pattern, &record), passed, "{record}");
+        assert!(passed || !rings, "{record} rings, and never gets there");
+    };
+    for (sk, rings, passed) in [
+        ("L#0000000000#E", true, true),
+        ("L#0000000007#E", true, true),
+        ("L#9999999999#E", true, true),
+        // An edited message: let through, and passed over.
+        ("L#0000000007#C", false, true),
+        ("M", false, false),
+        ("KP", false, false),
+        ("KR", false, false),
+        ("T", false, false),
+        ("P#MB77777777777777777777777777777777", false, false),
+        ("I#L#0000000007#E", false, false),
+    ] {
+        check("INSERT", &conversation, sk, rings, passed);
+        check("MODIFY", &conversation, sk, false, false);
+        check("REMOVE", &conversation, sk, false, false);
+    }
+    let binding = ("B#+15550001111", "+15550002222");
+    check("INSERT", binding.0, binding.1, false, false);
+    let journal = (
+        "J#SM77777777777777777777777777777777",
+        "twilio#AC#+15550002222",
+    );
+    check("INSERT", journal.0, journal.1, false, false);
+}
+
+/// Nobody is handed anything: nothing is due in an empty table.
+struct Nobody;
+
+impl HandOff for Nobody {
+    async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
+        panic!("{conversations:?} were handed off");
+    }
+}
+
+#[tokio::test]
+async fn the_clock_that_is_deployed_is_understood() {
+    let template = template();
+    let clock = at(&template, "Resources.Clock.Properties");
+    assert_eq!(text(clock, "ScheduleExpression"), "rate(1 minute)");
+    let [target] = list(clock, "Targets") else {
+        panic!("the clock has one target");
+    };
+    let mut told = BTreeSet::new();
+    references(at(target, "Arn"), &mut told);
+    assert_eq!(told, ["Dispatch".to_owned()].into());
+
+    let engine = Engine::in_memory().unwrap().serve().await.unwrap();
+    let client = Store::client(engine_config(engine.endpoint_url()));
+    let store = Store::new(client, "crosspoint");
+    store.create_table().await.unwrap();
+    let config = Config::read(|name| match name {
+        "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
+        "CROSSPOINT_AUTH_TOKEN" => Some("token".to_owned()),
+        "CROSSPOINT_PUBLIC_URL" => Some("https://crosspoint.example".to_owned()),
+        "CROSSPOINT_TABLE" => Some("crosspoint".to_owned()),
+        _ => None,
+    });
+    let app = App::new(store, &config.unwrap());
+    let event = serde_json::from_str(text(target, "Input")).unwrap();
+    let answer = handle(&app, &Nobody, event).await.unwrap();
+    assert_eq!(answer, Value::Null);
+}
+
+/// For a stand-in; deployed, Twilio is where Twilio is.
+const LOCAL_ONLY: &str = "CROSSPOINT_TWILIO_API_URL";
+
 #[test]
 fn the_deployed_functions_are_told_every_variable_and_no_other() {
     let read = RefCell::new(Vec::new());
@@ -171,6 +334,8 @@ fn the_deployed_functions_are_told_every_variable_and_no_other() {
     assert!(nothing_is_set.is_err());
     let mut read = read.into_inner();
     read.sort();
+    assert!(read.iter().any(|name| name == LOCAL_ONLY));
+    read.retain(|name| name != LOCAL_ONLY);
 
     let template = template();
     let variables = at(&template, "Globals.Function.Environment.Variables");
@@ -178,7 +343,7 @@ fn the_deployed_functions_are_told_every_variable_and_no_other() {
     set.sort();
     let set: Vec<_> = set.iter().map(|name| name.as_str().unwrap()).collect();
     assert_eq!(set, read);
-    for function in ["Inbound", "Admin"] {
+    for function in ["Inbound", "Admin", "Dispatch"] {
         let properties = at(&template, &format!("Resources.{function}.Properties"));
         let own = properties.as_mapping_get("Environment");
         assert_eq!(own, None, "{function} has variables of its own");
@@ -186,21 +351,48 @@ fn the_deployed_functions_are_told_every_variable_and_no_other() {
 }
 
 #[test]
-fn the_alarm_hears_of_unroutable_messages() {
+fn the_alarms_hear_of_what_is_counted() {
     let template = template();
-    let counted = at(&template, "Resources.MessageCount.Properties");
-    let [metric] = list(counted, "MetricTransformations") else {
-        panic!("the filter makes one metric");
-    };
-    let [dimension] = list(metric, "Dimensions") else {
-        panic!("the metric has one dimension");
-    };
-    let alarm = at(&template, "Resources.UnroutableAlarm.Properties");
-    let [watched] = list(alarm, "Dimensions") else {
-        panic!("the alarm watches one of them");
-    };
-    assert_eq!(text(alarm, "Namespace"), text(metric, "MetricNamespace"));
-    assert_eq!(at(alarm, "MetricName"), at(metric, "MetricName"));
-    assert_eq!(text(watched, "Name"), text(dimension, "Key"));
-    assert_eq!(text(watched, "Value"), JournalOutcome::Unroutable.as_str());
+    for (count, log, alarm) in [
+        ("MessageCount", "InboundLog", "UnroutableAlarm"),
+        (
+            "OutboundUnknownCount",
+            "DispatchLog",
+            "OutboundUnknownAlarm",
+        ),
+        ("DispatchErrorCount", "DispatchLog", "DispatchErrorAlarm"),
+    ] {
+        let counted = at(&template, &format!("Resources.{count}.Properties"));
+        let mut logs = BTreeSet::new();
+        references(at(counted, "LogGroupName"), &mut logs);
+        assert_eq!(logs, [log.to_owned()].into(), "{count}");
+        let [metric] = list(counted, "MetricTransformations") else {
+            panic!("{count} makes one metric");
+        };
+        let watch = at(&template, &format!("Resources.{alarm}.Properties"));
+        assert_eq!(
+            text(watch, "Namespace"),
+            text(metric, "MetricNamespace"),
+            "{alarm}"
+        );
+        assert_eq!(at(watch, "MetricName"), at(metric, "MetricName"), "{alarm}");
+        let dimensions = |node: &Yaml<'static>, name| -> Vec<String> {
+            let dimensions = node
+                .as_mapping_get("Dimensions")
+                .and_then(Yaml::as_sequence);
+            let dimensions = dimensions.into_iter().flatten();
+            dimensions.map(|each| text(each, name).to_owned()).collect()
+        };
+        assert_eq!(
+            dimensions(watch, "Name"),
+            dimensions(metric, "Key"),
+            "{alarm}"
+        );
+        if alarm == "UnroutableAlarm" {
+            assert_eq!(
+                dimensions(watch, "Value"),
+                [JournalOutcome::Unroutable.as_str()]
+            );
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    AccountSettings, ChangeId, Channel, ConversationSid, Entry, Event, Fresh, Header, MessageSid,
-    POST_SCOPE_ACCOUNT, PostWebhook, Reason, State, Tail, Write,
+    AccountSettings, ChangeId, Channel, ConversationSid, Entry, Event, Fresh, Header, MessageKey,
+    MessageSid, POST_SCOPE_ACCOUNT, PostWebhook, Reason, State, Tail, Write,
 };
 
 /// Who or what caused a change, as webhooks are told.
@@ -53,6 +53,7 @@ pub(crate) struct Draft<'a> {
     due_before: Option<Timestamp>,
     pub(crate) header: Header,
     events: Vec<Event>,
+    number_webhook: Option<MessageKey>,
 }
 
 impl<'a> Draft<'a> {
@@ -70,6 +71,7 @@ impl<'a> Draft<'a> {
             due_before: None,
             header,
             events: Vec::new(),
+            number_webhook: None,
         }
     }
 
@@ -83,6 +85,7 @@ impl<'a> Draft<'a> {
             due_before: tail.header.due(),
             header: tail.header.clone(),
             events: Vec::new(),
+            number_webhook: None,
         }
     }
 
@@ -105,6 +108,11 @@ impl<'a> Draft<'a> {
             self.active_now();
         }
         self.events.push(event);
+    }
+
+    /// The receiving number's own webhook is to hear of the message too.
+    pub(crate) fn tell_number(&mut self, key: Option<MessageKey>) {
+        self.number_webhook = key;
     }
 
     /// Something happened that timers count from.
@@ -169,6 +177,7 @@ impl<'a> Draft<'a> {
             source: self.cause.source,
             quiet: self.cause.quiet,
             events: self.events,
+            number_webhook: self.number_webhook,
             header: self.header,
         })
     }

@@ -1,10 +1,12 @@
 //! The log: what stands in a slot.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::{
-    ChangeId, ConversationSid, EventName, Header, Message, MessageSid, Pair, Participant, Reason,
-    Source, State,
+    ChangeId, ConversationSid, EventName, Header, Message, MessageKey, MessageSid, Pair,
+    Participant, Reason, Source, State,
 };
 
 /// One change: one or more events, at most one message, and the conversation's routing state after it.
@@ -19,6 +21,9 @@ pub struct Entry {
     /// A REST change without `X-Twilio-Webhook-Enabled`: webhooks are not told.
     pub quiet: bool,
     pub events: Vec<Event>,
+    /// The journal's key of the message that the entry added, where the receiving number's own webhook is to hear of
+    /// it, captured or not.
+    pub number_webhook: Option<MessageKey>,
     pub header: Header,
 }
 
@@ -29,6 +34,11 @@ impl Entry {
             Event::MessageAdded(message) => Some((MessageSid::at(self.slot, self.change), message)),
             _ => None,
         })
+    }
+
+    /// The id of the event in `place`, counted from 0.
+    pub fn event_id(&self, place: u64) -> EventId {
+        EventId::of(self.change, self.conversation, place)
     }
 
     /// The number of the entry's first event; the others follow it.
@@ -54,9 +64,8 @@ pub enum Event {
     ParticipantUpdated(Participant),
     ParticipantRemoved(Participant),
     MessageAdded(Message),
-    /// With the SID of the message, which stands in an earlier slot.
-    MessageUpdated(MessageSid, Message),
-    MessageRemoved(MessageSid, Message),
+    MessageUpdated(EarlierMessage),
+    MessageRemoved(EarlierMessage),
 }
 
 impl Event {
@@ -70,9 +79,43 @@ impl Event {
             Event::ParticipantUpdated(_) => EventName::OnParticipantUpdated,
             Event::ParticipantRemoved(_) => EventName::OnParticipantRemoved,
             Event::MessageAdded(_) => EventName::OnMessageAdded,
-            Event::MessageUpdated(..) => EventName::OnMessageUpdated,
-            Event::MessageRemoved(..) => EventName::OnMessageRemoved,
+            Event::MessageUpdated(_) => EventName::OnMessageUpdated,
+            Event::MessageRemoved(_) => EventName::OnMessageRemoved,
         }
+    }
+}
+
+/// A message that stands in an earlier slot, as it was after the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierMessage {
+    pub sid: MessageSid,
+    pub date_created: Timestamp,
+    pub message: Message,
+}
+
+/// What tells one event from every other, and is the same for each attempt at it. Printed as a UUID, it is the
+/// idempotency token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(ChangeId);
+
+impl EventId {
+    /// Of the event in `place` of the entry that `change` wrote into `slot`. A change may write entries of several logs
+    /// into the same slot number, but never two of one log.
+    pub fn of(change: ChangeId, conversation: ConversationSid, place: u64) -> EventId {
+        let mut bytes = *change.as_bytes();
+        for (byte, other) in bytes.iter_mut().zip(conversation.as_bytes().iter().rev()) {
+            *byte ^= other;
+        }
+        for (byte, other) in bytes.iter_mut().rev().zip((place + 1).to_le_bytes()) {
+            *byte = byte.wrapping_add(other);
+        }
+        EventId(ChangeId::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -1,12 +1,36 @@
-//! A conversation past its closing time closes; whoever comes upon it first says so.
+//! What timers do: an idle conversation becomes inactive, and one past its closing time closes; whoever comes upon it
+//! first says so.
 
 use crate::draft::{Draft, tail_after};
-use crate::{Cause, Plan, Reason, State, Tail, Write};
+use crate::{Cause, Header, Plan, Reason, State, Tail, Write};
 
 /// Closes the conversation (Reason `TIMER`) if its closing time has passed. The outcome is its tail afterwards.
 pub fn close_expired(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
     tail.header.expired(cause.fresh.now).then(|| {
         let writes = expiry(tail, cause);
+        Plan {
+            outcome: tail_after(&writes),
+            writes,
+        }
+    })
+}
+
+/// Makes an active conversation inactive (Reason `TIMER`) if nothing has happened in it for so long. The outcome is its
+/// tail afterwards.
+pub fn park_idle(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
+    let Header {
+        state,
+        timers,
+        last_activity,
+        ..
+    } = &tail.header;
+    let due = timers.date_inactive(*state, *last_activity)?;
+    (due <= cause.fresh.now).then(|| {
+        let mut draft = Draft::after(cause, tail);
+        let mut writes = draft.set_state(State::Inactive, Reason::Timer);
+        writes.extend(draft.state_copy());
+        writes.extend(draft.timer());
+        writes.push(draft.finish());
         Plan {
             outcome: tail_after(&writes),
             writes,

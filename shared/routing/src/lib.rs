@@ -8,10 +8,12 @@
 //! Refused here: I/O, clocks, randomness, AWS, HTTP.
 //!
 //! The cast: [`route`](route()) decides for a message; [`change`] for what users ask by REST; [`Entry`] and
-//! [`Header`] are the log that both append to; [`Write`] and [`Conflict`] are the language of the table.
+//! [`Header`] are the log that both append to; [`Consumer`] and [`Cursor`] are who reads it, and how far;
+//! [`Write`] and [`Conflict`] are the language of the table.
 
 mod address;
 pub mod change;
+mod consumer;
 mod conversation;
 mod draft;
 mod entry;
@@ -23,6 +25,7 @@ mod inbound;
 mod journal;
 mod message;
 mod metadata;
+mod outbound;
 mod pair;
 mod participant;
 mod plan;
@@ -34,17 +37,22 @@ mod veto;
 mod webhook;
 
 pub use address::{Address, AddressError, Channel};
+pub use consumer::{
+    Ahead, Consumer, Cursor, Heard, Lane, Lease, Position, RETRY_DELAYS_S, Recipient, ahead,
+    beginning, gapless, retry_at,
+};
 pub use conversation::{Reason, State, Transition};
 pub use draft::{Cause, Source};
-pub use entry::{Entry, Event, Snapshot};
+pub use entry::{EarlierMessage, Entry, Event, EventId, Snapshot};
 pub use event_name::EventName;
-pub use expiry::close_expired;
+pub use expiry::{close_expired, park_idle};
 pub use facts::{Facts, Fresh, Holder, Next, Tail};
 pub use header::{Header, HeldPair, POST_SCOPE_ACCOUNT, PostWebhook};
 pub use inbound::{CarrierName, Inbound, Media, MessageKey};
 pub use journal::{ForwardState, JournalEntry, JournalOutcome};
 pub use message::{Message, Revision};
 pub use metadata::Metadata;
+pub use outbound::{Outbound, OutboundState};
 pub use pair::{GROUP_ADDRESSES_MAX, Group, Key, Pair, PairError};
 pub use participant::Participant;
 pub use plan::{Binding, Condition, Conflict, Found, ItemKey, Plan, Write};

@@ -7,9 +7,9 @@ use crate::expiry::expiry;
 use crate::{
     AddressConfigurationSid, Answer, AutoCreationKind, Binding, Call, Cause,
     ConversationServiceSid, ConversationSid, Edits, Event, Facts, ForwardState, Fresh, Header,
-    HeldPair, Inbound, JournalEntry, JournalOutcome, Key, Message, MessagingServiceSid, Metadata,
-    Pair, Participant, ParticipantSid, Plan, PreEvent, Proposal, Reason, ScopedTarget,
-    ScopedWebhook, Snapshot, Source, State, Tail, Veto, Write,
+    HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Key, Message, MessageKey,
+    MessagingServiceSid, Metadata, Pair, Participant, ParticipantSid, Plan, PreEvent, Proposal,
+    Reason, ScopedTarget, ScopedWebhook, Snapshot, Source, State, Tail, Veto, Write,
 };
 
 /// What is to be done with a message.
@@ -190,6 +190,7 @@ impl<'a> Router<'a> {
         }
         let mut draft = Draft::after(self.cause, tail);
         draft.push(Event::MessageAdded(message));
+        draft.tell_number(self.number_webhook());
         let mut writes = Vec::new();
         if tail.header.state == State::Inactive {
             writes.extend(draft.set_state(State::Active, Reason::Event));
@@ -328,6 +329,7 @@ impl<'a> Router<'a> {
         }));
         draft.push(Event::ParticipantAdded(participant_record.clone()));
         draft.push(Event::MessageAdded(self.message(0, participant)));
+        draft.tell_number(self.number_webhook());
 
         let mut writes = self.closing(expired, Some(&pair));
         let binding = Binding {
@@ -352,6 +354,13 @@ impl<'a> Router<'a> {
             why,
             writes,
         )
+    }
+
+    /// The message's key, where the number's own webhook wants captured messages too.
+    fn number_webhook(&self) -> Option<MessageKey> {
+        let number = self.facts.number.as_ref()?;
+        let wanted = number.inbound_webhook == InboundWebhook::Always && number.sms.is_some();
+        wanted.then(|| self.inbound.key.clone())
     }
 
     fn scoped_webhook(&self, kind: &AutoCreationKind) -> Option<Write> {

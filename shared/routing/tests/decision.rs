@@ -244,8 +244,8 @@ fn event_told(event: &Event) -> String {
             )
         }
         Event::MessageAdded(message) => format!("{name}({})", message.index),
-        Event::MessageUpdated(sid, _) | Event::MessageRemoved(sid, _) => {
-            format!("{name}({})", sid.slot())
+        Event::MessageUpdated(earlier) | Event::MessageRemoved(earlier) => {
+            format!("{name}({})", earlier.sid.slot())
         }
         _ => name.to_owned(),
     }
@@ -1296,6 +1296,7 @@ impl Rest {
             source: Source::Sms,
             quiet: false,
             events: vec![Event::MessageAdded(message("added"))],
+            number_webhook: None,
             header: self.tail.header.clone(),
         }
     }

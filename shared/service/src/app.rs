@@ -1,12 +1,14 @@
 //! What every use case needs to act.
 
+use carriers::simulator::Outbox;
+use carriers::twilio;
 use routing::{
     AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationSid,
     Fresh, NumberSid, ParticipantSid, WebhookSid,
 };
 use store::Store;
 
-use crate::{Caller, Clock, Config};
+use crate::{Caller, Clock, Config, TwilioCredentials};
 
 /// The table, the way out, the clock, and whose account it is.
 #[derive(Clone, Debug)]
@@ -16,6 +18,15 @@ pub struct App {
     pub clock: Clock,
     pub account: AccountSid,
     pub public_url: PublicUrl,
+    pub carriers: Carriers,
+}
+
+/// By whom messages can be sent.
+#[derive(Clone, Debug, Default)]
+pub struct Carriers {
+    pub twilio: Option<twilio::Sender>,
+    /// In the local stack alone.
+    pub simulator: Option<Outbox>,
 }
 
 /// The address that carriers sign and that links point to: scheme, host and port, and perhaps a path; no `/` at the
@@ -39,12 +50,27 @@ impl PublicUrl {
 impl App {
     /// What a configuration makes of a table, with the system's clock.
     pub fn new(store: Store, config: &Config) -> App {
+        let caller = Caller::new(config.token.as_str());
+        let twilio = config.twilio.as_ref().map(|credentials| {
+            let TwilioCredentials { account, token } = credentials;
+            let http = caller.http().clone();
+            twilio::Sender::new(
+                http,
+                *account,
+                token.as_str(),
+                config.twilio_api_url.as_str(),
+            )
+        });
         App {
             store,
-            caller: Caller::new(config.token.as_str()),
+            caller,
             clock: Clock::default(),
             account: config.account,
             public_url: config.public_url.clone(),
+            carriers: Carriers {
+                twilio,
+                simulator: None,
+            },
         }
     }
 
@@ -86,7 +112,7 @@ impl App {
     }
 }
 
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     bytes

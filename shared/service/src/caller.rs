@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use carriers::signature;
-use routing::{Call, ChangeId, Method};
+use jiff::Timestamp;
+use routing::{Call, Method};
 
 /// An HTTP client, and the token that signs what it sends.
 #[derive(Clone)]
@@ -26,6 +27,14 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) content_type: Option<String>,
     pub(crate) body: Vec<u8>,
+}
+
+/// What a server that was told something answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    /// How long it asks us to wait before the next attempt.
+    pub(crate) retry_after_s: Option<i64>,
 }
 
 /// Why there is no answer.
@@ -66,10 +75,51 @@ impl Caller {
         &self,
         call: &Call,
         parameters: &[(String, String)],
-        change: ChangeId,
+        token: impl fmt::Display,
         time: Duration,
         bytes_max: usize,
     ) -> Result<Answered, CallError> {
+        let request = self.request(call, parameters, token)?;
+        match tokio::time::timeout(time, read(request, bytes_max)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::TimedOut(time)),
+        }
+    }
+
+    /// Tells a webhook once; of its answer only the status counts.
+    pub(crate) async fn tell(
+        &self,
+        call: &Call,
+        parameters: &[(String, String)],
+        token: impl fmt::Display,
+        time: Duration,
+    ) -> Result<Heard, CallError> {
+        let request = self.request(call, parameters, token)?;
+        let response = match tokio::time::timeout(time, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(CallError::Failed(error.without_url())),
+            Err(_) => return Err(CallError::TimedOut(time)),
+        };
+        let heard = Heard {
+            status: response.status().as_u16(),
+            retry_after_s: retry_after_s(&response, Timestamp::now()),
+        };
+        // Read to its end, a connection can be used again; an answer that is long or slow is cut off.
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, drain(response)).await;
+        Ok(heard)
+    }
+
+    /// The client, for calls that we do not sign.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        parameters: &[(String, String)],
+        token: impl fmt::Display,
+    ) -> Result<reqwest::RequestBuilder, CallError> {
         let url = call.url.without_fragment();
         let encoded: String = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(parameters)
@@ -99,14 +149,34 @@ impl Caller {
                     .header("X-Twilio-Signature", signature::sign_url(&self.token, &url))
             }
         };
-        let request = request
-            .header("I-Twilio-Idempotency-Token", change.to_string())
-            .header("Accept", "*/*");
-        match tokio::time::timeout(time, read(request, bytes_max)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::TimedOut(time)),
+        Ok(request
+            .header("I-Twilio-Idempotency-Token", token.to_string())
+            .header("Accept", "*/*"))
+    }
+}
+
+/// What of an answer nobody reads is still taken off the connection.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+const DRAIN_TIME_MAX: Duration = Duration::from_millis(500);
+
+async fn drain(mut response: reqwest::Response) {
+    let mut bytes = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes += chunk.len();
+        if bytes > DRAIN_BYTES_MAX {
+            return;
         }
     }
+}
+
+/// Seconds, or a date.
+fn retry_after_s(response: &reqwest::Response, now: Timestamp) -> Option<i64> {
+    let text = response.headers().get("Retry-After")?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(seconds);
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(at.duration_since(now).as_secs())
 }
 
 fn parse(url: &str) -> Result<reqwest::Url, CallError> {

@@ -19,6 +19,8 @@ pub struct Config {
     pub table: String,
     /// `CROSSPOINT_TWILIO_ACCOUNT_SID` and `CROSSPOINT_TWILIO_AUTH_TOKEN`, both or none.
     pub twilio: Option<TwilioCredentials>,
+    /// `CROSSPOINT_TWILIO_API_URL`: where Twilio is; for a stand-in.
+    pub twilio_api_url: PublicUrl,
 }
 
 /// The account at Twilio whose messages we take.
@@ -62,6 +64,17 @@ impl Config {
             given("CROSSPOINT_TWILIO_AUTH_TOKEN"),
         );
 
+        let twilio_api_text = given("CROSSPOINT_TWILIO_API_URL");
+        let twilio_api_text = twilio_api_text
+            .as_deref()
+            .unwrap_or(carriers::twilio::API_URL);
+        let twilio_api_url = PublicUrl::parse(twilio_api_text);
+        if twilio_api_url.is_none() {
+            problems.push(
+                "CROSSPOINT_TWILIO_API_URL is not an http or https URL without query".to_owned(),
+            );
+        }
+
         let account = AccountSid::parse(&account_text);
         if account.is_none() && !account_text.is_empty() {
             problems.push("CROSSPOINT_ACCOUNT_SID is not AC and 32 hexadecimal digits".to_owned());
@@ -104,14 +117,17 @@ impl Config {
                 None
             }
         };
-        match (account, public_url) {
-            (Some(account), Some(public_url)) if problems.is_empty() => Ok(Config {
-                account,
-                token,
-                public_url,
-                table,
-                twilio,
-            }),
+        match (account, public_url, twilio_api_url) {
+            (Some(account), Some(public_url), Some(twilio_api_url)) if problems.is_empty() => {
+                Ok(Config {
+                    account,
+                    token,
+                    public_url,
+                    table,
+                    twilio,
+                    twilio_api_url,
+                })
+            }
             _ => Err(ConfigError(problems)),
         }
     }
@@ -163,6 +179,7 @@ mod tests {
             (&[("CROSSPOINT_AUTH_TOKEN", Some("a b"))], 1),
             (&[("CROSSPOINT_PUBLIC_URL", Some("example.com?x"))], 1),
             (&[("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("x"))], 1),
+            (&[("CROSSPOINT_TWILIO_API_URL", Some("api.twilio.com"))], 1),
             (
                 &[
                     ("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("token1")),

@@ -4,7 +4,8 @@
 //! decides again where another writer got there first. It decides nothing itself.
 //!
 //! The cast: [`App`] is what a use case needs to act; [`receive`](receive()) is a message's journey; the functions named
-//! after a change are one REST change each; [`Caller`] is the way to other people's servers.
+//! after a change are one REST change each; [`dispatch`] is what happens after a commit; [`Caller`] is the way to other
+//! people's servers.
 
 mod app;
 mod ask;
@@ -14,6 +15,7 @@ mod change;
 mod clock;
 mod config;
 mod conversations;
+pub mod dispatch;
 mod forward;
 mod messages;
 mod parameters;
@@ -21,7 +23,7 @@ mod participants;
 mod receive;
 mod settings;
 
-pub use app::{App, PublicUrl};
+pub use app::{App, Carriers, PublicUrl};
 pub use ask::{EditFault, InvalidEdit};
 pub use caller::Caller;
 pub use change::{Asked, ChangeError};

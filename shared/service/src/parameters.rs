@@ -1,6 +1,10 @@
 //! The parameters of webhooks, by name. What has no value is left out.
 
-use routing::{AccountSid, Media, Proposal, Source, Veto};
+use jiff::Timestamp;
+use routing::{
+    AccountSid, Channel, EarlierMessage, Entry, Event, Media, Message, MessageSid, Pair,
+    Participant, Proposal, Snapshot, Source, Veto,
+};
 use serde::Serialize;
 
 /// A list of form parameters in the making.
@@ -74,6 +78,137 @@ pub(crate) fn of_veto(veto: &Veto, account: AccountSid, source: Source) -> Vec<(
         }
     }
     parameters.0
+}
+
+/// What a post-action webhook is told of the event in `place` of an entry, after so many failed attempts.
+pub(crate) fn of_event(
+    entry: &Entry,
+    event: &Event,
+    place: u64,
+    account: AccountSid,
+    failures: u32,
+) -> Vec<(String, String)> {
+    let mut parameters = Parameters(Vec::with_capacity(24));
+    parameters.put("AccountSid", account.to_string());
+    parameters.put("EventType", event.name().as_str());
+    parameters.put("Source", entry.source.as_str());
+    parameters.put("RetryCount", failures.to_string());
+    parameters.put("Sequence", (entry.event_number() + place).to_string());
+    parameters.put("ConversationSid", entry.conversation.to_string());
+    match event {
+        Event::ConversationAdded(snapshot) => {
+            parameters.conversation(entry, snapshot);
+            parameters.pair(snapshot.pair.as_ref());
+        }
+        Event::ConversationUpdated(snapshot) => parameters.conversation(entry, snapshot),
+        Event::ConversationRemoved(snapshot) => {
+            parameters.conversation(entry, snapshot);
+            parameters.time("DateRemoved", entry.at);
+        }
+        Event::ConversationStateUpdated { from, to, reason } => {
+            parameters.services(entry);
+            parameters.time("StateUpdated", entry.at);
+            parameters.put("StateFrom", from.as_str());
+            parameters.put("StateTo", to.as_str());
+            parameters.put("Reason", reason.as_str());
+        }
+        Event::ParticipantAdded(participant) => parameters.participant(participant),
+        Event::ParticipantUpdated(participant) => {
+            parameters.participant(participant);
+            parameters.time("DateUpdated", entry.at);
+            let index = participant.last_read_index.map(|index| index.to_string());
+            parameters.put_some("LastReadMessageIndex", index);
+        }
+        Event::ParticipantRemoved(participant) => {
+            parameters.participant(participant);
+            parameters.time("DateUpdated", participant.date_updated);
+            parameters.time("DateRemoved", entry.at);
+        }
+        Event::MessageAdded(message) => {
+            let sid = MessageSid::at(entry.slot, entry.change);
+            parameters.put(
+                "MessagingServiceSid",
+                entry.header.messaging_service.to_string(),
+            );
+            parameters.message(sid, entry.at, message);
+        }
+        Event::MessageUpdated(EarlierMessage {
+            sid,
+            date_created,
+            message,
+        }) => {
+            parameters.message(*sid, *date_created, message);
+            parameters.time("DateUpdated", entry.at);
+        }
+        Event::MessageRemoved(EarlierMessage {
+            sid,
+            date_created,
+            message,
+        }) => {
+            parameters.message(*sid, *date_created, message);
+            parameters.time("DateUpdated", entry.at);
+            parameters.time("DateRemoved", entry.at);
+        }
+    }
+    parameters.0
+}
+
+impl Parameters {
+    /// With milliseconds, as webhooks have them.
+    fn time(&mut self, name: &str, at: Timestamp) {
+        self.put(name, at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+    }
+
+    fn services(&mut self, entry: &Entry) {
+        self.put("ChatServiceSid", entry.header.service.to_string());
+        self.put(
+            "MessagingServiceSid",
+            entry.header.messaging_service.to_string(),
+        );
+    }
+
+    fn conversation(&mut self, entry: &Entry, snapshot: &Snapshot) {
+        self.services(entry);
+        self.time("DateCreated", snapshot.date_created);
+        self.time("DateUpdated", entry.at);
+        self.put_some("FriendlyName", snapshot.friendly_name.clone());
+        self.put_some("UniqueName", snapshot.unique_name.clone());
+        self.put("Attributes", &snapshot.attributes);
+        self.put("State", entry.header.state.as_str());
+    }
+
+    fn pair(&mut self, pair: Option<&Pair>) {
+        let proxy = pair.map(|pair| pair.proxy().to_string());
+        self.put_some("MessagingBinding.ProxyAddress", proxy);
+        let address = pair.map(|pair| pair.address().to_string());
+        self.put_some("MessagingBinding.Address", address);
+    }
+
+    fn participant(&mut self, participant: &Participant) {
+        self.put("ParticipantSid", participant.sid.to_string());
+        self.time("DateCreated", participant.date_created);
+        self.put_some("Identity", participant.identity.clone());
+        self.put("Attributes", &participant.attributes);
+        self.pair(participant.pair.as_ref());
+        let kind = match participant.pair.as_ref().map(|pair| pair.proxy().channel()) {
+            None => "CHAT",
+            Some(Channel::Sms) => "SMS",
+            Some(Channel::WhatsApp) => "WHATSAPP",
+        };
+        self.put("MessagingBinding.Type", kind);
+    }
+
+    fn message(&mut self, sid: MessageSid, date_created: Timestamp, message: &Message) {
+        self.put("MessageSid", sid.to_string());
+        self.put("Index", message.index.to_string());
+        self.time("DateCreated", date_created);
+        self.put("Body", &message.body);
+        self.put("Author", &message.author);
+        let participant = message.participant.map(|sid| sid.to_string());
+        self.put_some("ParticipantSid", participant);
+        self.put("Attributes", &message.attributes);
+        self.put_some("Media", media(&message.media));
+    }
 }
 
 #[derive(Serialize)]

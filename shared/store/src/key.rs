@@ -1,7 +1,10 @@
 //! Every key shape of the table, and nothing else. What each item is for stands in the crate's documentation.
 
 use jiff::Timestamp;
-use routing::{Address, ConversationServiceSid, ConversationSid, ItemKey, MessageKey, Pair};
+use routing::{
+    Address, CarrierMessageSid, Consumer, ConversationServiceSid, ConversationSid, ItemKey,
+    MessageKey, Pair, ParticipantSid,
+};
 use sha2::{Digest, Sha256};
 
 /// A primary key.
@@ -19,7 +22,7 @@ pub(crate) struct IndexKey {
 }
 
 /// Over how many partitions an index spreads what is written often, so that none takes more than a tenth of it.
-pub(crate) const SHARDS: u8 = 16;
+pub const SHARDS: u8 = 16;
 /// The equal copies of the account's settings: every message reads one, and no item can serve more than 3,000 reads
 /// a second.
 pub(crate) const ACCOUNT_COPIES: u8 = 8;
@@ -118,6 +121,58 @@ pub(crate) fn account(copy: u8) -> Key {
     key(format!("ACC#{copy}"), "A")
 }
 
+pub(crate) fn cursor(conversation_sid: ConversationSid, consumer: Consumer) -> Key {
+    let sk = match consumer {
+        Consumer::Post => "KP",
+        Consumer::Relay => "KR",
+        Consumer::Numbers => "KN",
+    };
+    key(conversation(conversation_sid), sk)
+}
+
+/// Cursors, and nothing else; scoped webhooks come behind them.
+pub(crate) const CURSOR_FIRST: &str = "KA";
+pub(crate) const CURSOR_END: &str = "KV";
+
+/// The consumer whose cursor has this sort key.
+pub(crate) fn parse_cursor(sk: &str) -> Option<Consumer> {
+    match sk {
+        "KP" => Some(Consumer::Post),
+        "KR" => Some(Consumer::Relay),
+        "KN" => Some(Consumer::Numbers),
+        _ => None,
+    }
+}
+
+pub(crate) const TIMER: &str = "T";
+pub(crate) const PURGE: &str = "Z";
+
+/// The sweep's mark in one shard of the time index.
+pub(crate) fn sweep_mark(shard: u8) -> Key {
+    key(format!("SW#{shard:02}"), "W")
+}
+
+pub(crate) fn outbound(sid: CarrierMessageSid) -> Key {
+    key(format!("O#{sid}"), "O")
+}
+
+/// The SID of what is sent to a participant for the message in a slot: the same, however often it is asked for.
+/// `mms`: it has media.
+pub fn outbound_sid(
+    conversation_sid: ConversationSid,
+    slot: u64,
+    participant: ParticipantSid,
+    mms: bool,
+) -> CarrierMessageSid {
+    let mut digest = Sha256::new();
+    digest.update(conversation_sid.as_bytes());
+    digest.update(slot.to_be_bytes());
+    digest.update(participant.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.finalize()[..16]);
+    CarrierMessageSid::from_bytes(mms, bytes)
+}
+
 /// The item that a write of a plan touches.
 pub(crate) fn of(item: &ItemKey) -> Key {
     match item {
@@ -128,8 +183,8 @@ pub(crate) fn of(item: &ItemKey) -> Key {
         ItemKey::Identity(sid, text) => identity(*sid, text),
         ItemKey::Metadata(sid) => metadata(*sid),
         ItemKey::Participant(sid, who) => participant(*sid, *who),
-        ItemKey::Timer(sid) => key(conversation(*sid), "T"),
-        ItemKey::Purge(sid) => key(conversation(*sid), "Z"),
+        ItemKey::Timer(sid) => key(conversation(*sid), TIMER),
+        ItemKey::Purge(sid) => key(conversation(*sid), PURGE),
         ItemKey::Webhook(sid, webhook) => key(conversation(*sid), format!("KW#{webhook}")),
         ItemKey::Revision(sid, n) => revision(*sid, *n),
     }
@@ -141,16 +196,18 @@ fn shard(bytes: &[u8]) -> u8 {
 }
 
 /// Thirteen digits, which sort as text; they last until the year 2286.
-fn millisecond(at: Timestamp) -> String {
+pub(crate) fn millisecond(at: Timestamp) -> String {
     format!("{:013}", at.as_millisecond().clamp(0, 9_999_999_999_999))
 }
 
 /// The time index: every change is named there once.
 pub(crate) fn by_time(at: Timestamp, of: &[u8]) -> IndexKey {
-    index(
-        format!("T#{}#{:02}", at.strftime("%Y-%m-%d"), shard(of)),
-        millisecond(at),
-    )
+    index(time_partition(at, shard(of)), millisecond(at))
+}
+
+/// One shard of one day, in UTC.
+pub(crate) fn time_partition(at: Timestamp, shard: u8) -> String {
+    format!("T#{}#{shard:02}", at.strftime("%Y-%m-%d"))
 }
 
 /// The other side's messages by time.
@@ -161,9 +218,24 @@ pub(crate) fn by_outside_address(address: &Address, at: Timestamp) -> IndexKey {
 /// What falls due, by when.
 pub(crate) fn due(conversation_sid: ConversationSid, at: Timestamp) -> IndexKey {
     index(
-        format!("D#{:02}", shard(conversation_sid.as_bytes())),
+        due_partition(shard(conversation_sid.as_bytes())),
         millisecond(at),
     )
+}
+
+pub(crate) fn due_partition(shard: u8) -> String {
+    format!("D#{shard:02}")
+}
+
+/// The time in an index position that [`millisecond`] wrote.
+pub(crate) fn parse_millisecond(text: &str) -> Option<Timestamp> {
+    Timestamp::from_millisecond(text.parse().ok()?).ok()
+}
+
+/// The conversation whose log has grown, if that is what a new item with this primary key means.
+pub fn rung(pk: &str, sk: &str) -> Option<ConversationSid> {
+    let (_, entry) = parse_log(sk)?;
+    entry.then(|| parse_conversation(pk)).flatten()
 }
 
 /// One of the lists of a service's conversations, oldest first.

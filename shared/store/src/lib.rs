@@ -52,15 +52,20 @@
 mod attempt;
 mod commit;
 mod conversations;
+mod cursors;
+mod due;
 mod error;
 mod gather;
 mod item;
 mod journal;
 mod key;
 mod messages;
+mod outbound;
 mod page;
 mod participants;
+mod purge;
 mod settings;
+mod sweep;
 pub mod table;
 
 use std::time::Duration;
@@ -73,10 +78,15 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 pub use attempt::{Deadline, pause};
 pub use commit::CommitError;
 pub use conversations::{ConversationFilter, View};
+pub use cursors::{Held, Look, Rest, Seen};
+pub use due::Due;
 pub use error::StoreError;
+pub use key::{outbound_sid, rung};
 pub use messages::{MessageView, Order};
+pub use outbound::Claimed;
 pub use page::{Page, PageRequest};
 pub use settings::SettingsError;
+pub use sweep::{Changed, SHARDS};
 
 /// The table, and the client that reaches it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -110,10 +120,13 @@ impl Store {
         Client::from_conf(config.build())
     }
 
-    /// The store of a deployed function: Region, credentials and endpoint come from its environment.
+    /// The store of a deployed function.
     pub async fn from_environment(table: impl Into<String>) -> Store {
-        let shared = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        Store::new(Store::client(Builder::from(&shared)), table)
+        Store::of(&environment().await, table)
+    }
+
+    pub fn of(environment: &aws_config::SdkConfig, table: impl Into<String>) -> Store {
+        Store::new(Store::client(Builder::from(environment)), table)
     }
 
     /// Makes the table if it is not there. Deployed, the template does.
@@ -121,11 +134,26 @@ impl Store {
         table::create(&self.client, &self.table).await
     }
 
+    /// The ARN of the table's stream, where it has one.
+    pub async fn stream_arn(&self) -> Result<Option<String>, StoreError> {
+        let described = self.client.describe_table().table_name(&self.table).send();
+        let described = described.await.map_err(|error| StoreError::Refused {
+            operation: "describe the table",
+            source: Box::new(error),
+        })?;
+        Ok(described.table.and_then(|table| table.latest_stream_arn))
+    }
+
     /// Opens the connection, so that the first message need not. Not required for correctness.
     pub async fn warm(&self) {
         let copy = key::account(0);
         let _ = self.get(copy, Deadline::after(CONNECT)).await;
     }
+}
+
+/// Region, credentials and endpoint of a deployed function.
+pub async fn environment() -> aws_config::SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).load().await
 }
 
 /// The configuration of a client for an engine that checks no credentials.

@@ -5,8 +5,8 @@ use crate::draft::Draft;
 use crate::route::apply;
 use crate::veto::ask;
 use crate::{
-    Answer, Cause, Entry, Event, Message, MessageSid, ParticipantSid, Plan, PreEvent, Proposal,
-    Reason, Revision, State, Tail, Verdict, Veto, Write,
+    Answer, Cause, EarlierMessage, Entry, Event, Message, MessageSid, ParticipantSid, Plan,
+    PreEvent, Proposal, Reason, Revision, State, Tail, Verdict, Veto, Write,
 };
 
 /// A message to be posted.
@@ -116,7 +116,11 @@ pub fn edit(
         });
     }
     let mut draft = Draft::after(cause, tail);
-    draft.push(Event::MessageUpdated(sid, after.clone()));
+    draft.push(Event::MessageUpdated(EarlierMessage {
+        sid,
+        date_created: entry.at,
+        message: after.clone(),
+    }));
     let revision = next(entry, revision, Some(after), cause);
     let writes = vec![
         Write::PutRevision {
@@ -143,7 +147,11 @@ pub fn delete(
         return Err(Refusal::Deleted);
     };
     let mut draft = Draft::after(cause, tail);
-    draft.push(Event::MessageRemoved(sid, current.clone()));
+    draft.push(Event::MessageRemoved(EarlierMessage {
+        sid,
+        date_created: entry.at,
+        message: current.clone(),
+    }));
     let conversation = tail.conversation;
     let writes = vec![
         Write::PutRevision {

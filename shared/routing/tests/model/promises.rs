@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use routing::change::{ConversationEdit, MessageEdit, ParticipantEdit};
 use routing::{
-    Binding, ChangeId, ConversationSid, Entry, Event, Header, ItemKey, JournalOutcome, Message,
-    MessageKey, Participant, Snapshot, State,
+    Binding, ChangeId, ConversationSid, EarlierMessage, Entry, Event, Header, ItemKey,
+    JournalOutcome, Message, MessageKey, Participant, Snapshot, State,
 };
 
 use super::table::{Item, Table};
@@ -486,7 +486,7 @@ impl Log {
                 self.messages.push((slot, Some(message.clone())));
                 message.index + 1 == *index
             }
-            Event::MessageUpdated(sid, message) => {
+            Event::MessageUpdated(EarlierMessage { sid, message, .. }) => {
                 let Some(Edit::Message(edit)) = edit else {
                     return false;
                 };
@@ -501,7 +501,7 @@ impl Log {
                         || message.body == *edit.body.as_ref().unwrap_or(&before.body))
                     && message.attributes == *edit.attributes.as_ref().unwrap_or(&before.attributes)
             }
-            Event::MessageRemoved(sid, message) => self
+            Event::MessageRemoved(EarlierMessage { sid, message, .. }) => self
                 .message_mut(sid.slot())
                 .and_then(Option::take)
                 .is_some_and(|before| before.body.is_empty() || before == *message),

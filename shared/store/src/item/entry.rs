@@ -1,13 +1,14 @@
 //! A log entry: the hottest item of the table.
 
 use routing::{
-    ChangeId, Entry, Event, Header, MessageSid, Pair, Participant, ParticipantSid, Reason,
-    Snapshot, Source,
+    ChangeId, EarlierMessage, Entry, Event, Header, Message, MessageSid, Pair, Participant,
+    ParticipantSid, Reason, Snapshot, Source,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::item::header::HeaderWire;
+use crate::item::journal::{MessageKeyWire, message_key, message_key_wire};
 use crate::item::message::MessageWire;
 use crate::item::participant::ParticipantWire;
 use crate::item::{self, Id, Item, id, is_false};
@@ -28,6 +29,9 @@ struct EntryWire {
     /// The message that the entry added; beside the events, so that it can be blanked by itself.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     message: Option<MessageWire>,
+    /// Where the receiving number's own webhook hears of the message.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    number_webhook: Option<MessageKeyWire>,
     #[serde(rename = "h")]
     header: HeaderWire,
 }
@@ -51,10 +55,11 @@ enum EventWire {
     ParticipantRemoved(ParticipantWire),
     #[serde(rename = "ma")]
     MessageAdded,
+    /// SID, when it was added, and what it says.
     #[serde(rename = "mu")]
-    MessageUpdated(Id, MessageWire),
+    MessageUpdated(Id, i64, MessageWire),
     #[serde(rename = "mr")]
-    MessageRemoved(Id, MessageWire),
+    MessageRemoved(Id, i64, MessageWire),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +93,7 @@ pub(crate) fn to_item(entry: &Entry, by_time: bool) -> Result<Item, StoreError> 
             .map(|event| event_wire(event, &address_of))
             .collect(),
         message,
+        number_webhook: entry.number_webhook.as_ref().map(message_key_wire),
         header: HeaderWire::from(&entry.header),
     };
     let item = item::versioned(
@@ -136,17 +142,17 @@ pub(crate) fn from_item(item: Item) -> Result<Entry, StoreError> {
                     .ok_or_else(|| item::corrupt(&key, "no message"))?;
                 Event::MessageAdded(message)
             }
-            EventWire::MessageUpdated(sid, m) => Event::MessageUpdated(
-                MessageSid::from_bytes(sid.into_array()),
-                m.message(&address_of),
-            ),
-            EventWire::MessageRemoved(sid, m) => Event::MessageRemoved(
-                MessageSid::from_bytes(sid.into_array()),
-                m.message(&address_of),
-            ),
+            EventWire::MessageUpdated(sid, at_ms, m) => {
+                Event::MessageUpdated(earlier(&key, sid, at_ms, m.message(&address_of))?)
+            }
+            EventWire::MessageRemoved(sid, at_ms, m) => {
+                Event::MessageRemoved(earlier(&key, sid, at_ms, m.message(&address_of))?)
+            }
         });
     }
     drop(address_of);
+    let number_webhook = wire.number_webhook.map(|wire| message_key(&key, wire));
+    let number_webhook = number_webhook.transpose()?;
     let change = ChangeId::from_bytes(wire.change.into_array());
     let (at, source) = (item::time(&key, wire.at_ms)?, source(&key, wire.source)?);
     Ok(Entry {
@@ -157,6 +163,7 @@ pub(crate) fn from_item(item: Item) -> Result<Entry, StoreError> {
         source,
         quiet: wire.quiet,
         events,
+        number_webhook,
         header,
     })
 }
@@ -188,13 +195,25 @@ fn event_wire(event: &Event, address_of: impl Fn(ParticipantSid) -> Option<Strin
         Event::ParticipantUpdated(p) => EventWire::ParticipantUpdated(participant(p)),
         Event::ParticipantRemoved(p) => EventWire::ParticipantRemoved(participant(p)),
         Event::MessageAdded(_) => EventWire::MessageAdded,
-        Event::MessageUpdated(sid, m) => {
-            EventWire::MessageUpdated(id(sid.as_bytes()), MessageWire::from(m, address_of))
-        }
-        Event::MessageRemoved(sid, m) => {
-            EventWire::MessageRemoved(id(sid.as_bytes()), MessageWire::from(m, address_of))
-        }
+        Event::MessageUpdated(earlier) => EventWire::MessageUpdated(
+            id(earlier.sid.as_bytes()),
+            earlier.date_created.as_millisecond(),
+            MessageWire::from(&earlier.message, address_of),
+        ),
+        Event::MessageRemoved(earlier) => EventWire::MessageRemoved(
+            id(earlier.sid.as_bytes()),
+            earlier.date_created.as_millisecond(),
+            MessageWire::from(&earlier.message, address_of),
+        ),
     }
+}
+
+fn earlier(key: &Key, sid: Id, at_ms: i64, message: Message) -> Result<EarlierMessage, StoreError> {
+    Ok(EarlierMessage {
+        sid: MessageSid::from_bytes(sid.into_array()),
+        date_created: item::time(key, at_ms)?,
+        message,
+    })
 }
 
 fn snapshot_wire(snapshot: &Snapshot) -> SnapshotWire {

@@ -187,7 +187,7 @@ pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
         others.push(item::address(&key, text)?);
     }
     let inbound = Inbound {
-        key: message_key(&key)?,
+        key: key_of(&key)?,
         from: item::address(&key, &wire.from)?,
         others,
         body: wire.body,
@@ -207,7 +207,33 @@ pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
     })
 }
 
-fn message_key(key: &Key) -> Result<MessageKey, StoreError> {
+/// Carrier, account, message SID, receiving address: a journal entry's key where another item names it.
+pub(crate) type MessageKeyWire = (String, Id, String, String);
+
+pub(crate) fn message_key_wire(message: &MessageKey) -> MessageKeyWire {
+    (
+        message.carrier.as_str().to_owned(),
+        id(message.account.as_bytes()),
+        message.sid.to_string(),
+        message.to.to_string(),
+    )
+}
+
+pub(crate) fn message_key(
+    key: &Key,
+    (carrier, account, sid, to): MessageKeyWire,
+) -> Result<MessageKey, StoreError> {
+    let parsed = CarrierName::parse(&carrier).zip(CarrierMessageSid::parse(&sid));
+    let (carrier, sid) = parsed.ok_or_else(|| item::corrupt(key, "no journal key"))?;
+    Ok(MessageKey {
+        carrier,
+        account: AccountSid::from_bytes(account.into_array()),
+        sid,
+        to: item::address(key, &to)?,
+    })
+}
+
+fn key_of(key: &Key) -> Result<MessageKey, StoreError> {
     let sid = key.pk.strip_prefix("J#").and_then(CarrierMessageSid::parse);
     let mut parts = key.sk.splitn(3, '#');
     let carrier = parts.next().and_then(CarrierName::parse);

@@ -20,12 +20,14 @@ pub(crate) mod account;
 pub(crate) mod address_configuration;
 pub(crate) mod binding;
 pub(crate) mod claim;
+pub(crate) mod cursor;
 pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod metadata;
 pub(crate) mod number;
+pub(crate) mod outbound;
 pub(crate) mod participant;
 pub(crate) mod revision;
 #[cfg(test)]

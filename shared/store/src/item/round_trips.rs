@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use routing::{
     AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
     AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
-    ConversationServiceSid, ConversationSid, Entry, Event, EventName, ForwardState, Header,
-    HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Media, MediaSid, Message,
-    MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid,
-    OnTimeout, Pair, Participant, ParticipantSid, PostWebhook, Reason, Revision, Rule, Snapshot,
-    Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
+    ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event, EventName, ForwardState,
+    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Media, MediaSid,
+    Message, MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings,
+    NumberSid, OnTimeout, Outbound, OutboundState, Pair, Participant, ParticipantSid, PostWebhook,
+    Reason, Revision, Rule, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -95,6 +95,7 @@ fn capture(channel: &str, body: &str) -> Entry {
         source: Source::Sms,
         quiet: false,
         events: vec![Event::MessageAdded(message(Some(1), &author, body))],
+        number_webhook: None,
         header: header(channel),
     }
 }
@@ -172,7 +173,11 @@ fn every_event_comes_back_as_it_was() {
         pair: Some(pair(1, "")),
     };
     let edited = message(None, "system", "");
-    let sid = MessageSid::from_bytes([3; 16]);
+    let earlier = EarlierMessage {
+        sid: MessageSid::from_bytes([3; 16]),
+        date_created: at(-60),
+        message: edited,
+    };
     let mut with_media = message(Some(9), "somebody else", "");
     with_media.media = vec![media(None), media(Some(70_000))];
     with_media.attributes = r#"{"b":[]}"#.to_owned();
@@ -196,8 +201,8 @@ fn every_event_comes_back_as_it_was() {
             Event::ParticipantRemoved(participant),
         ],
         vec![
-            Event::MessageUpdated(sid, edited.clone()),
-            Event::MessageRemoved(sid, edited),
+            Event::MessageUpdated(earlier.clone()),
+            Event::MessageRemoved(earlier),
         ],
     ] {
         for (source, quiet, terminal) in [(Source::Sms, false, false), (Source::Timer, true, true)]
@@ -219,6 +224,12 @@ fn every_event_comes_back_as_it_was() {
             }
         }
     }
+    let told = Entry {
+        number_webhook: Some(journal(JournalOutcome::Unroutable).inbound.key),
+        ..capture("", "hi")
+    };
+    let item = item::entry::to_item(&told, false).unwrap();
+    assert_eq!(item::entry::from_item(item).unwrap(), told);
     let bare = Header {
         state: State::Closed,
         pairs: Vec::new(),
@@ -483,4 +494,35 @@ fn a_damaged_item_is_an_error_that_names_it() {
         error.contains("C#CH07") && error.contains("L#0000023450#E"),
         "{error}"
     );
+}
+
+#[test]
+fn every_outbound_record_comes_back_as_it_was() {
+    for state in [
+        OutboundState::Sending {
+            attempt: [9; 16],
+            until: at(40),
+        },
+        OutboundState::Waiting,
+        OutboundState::Sent {
+            carrier_id: Some("SM1".to_owned()),
+        },
+        OutboundState::Sent { carrier_id: None },
+        OutboundState::Failed { code: Some(21_610) },
+        OutboundState::Failed { code: None },
+        OutboundState::Unknown,
+    ] {
+        let outbound = Outbound {
+            sid: CarrierMessageSid::from_bytes(true, [1; 16]),
+            conversation: ConversationSid::from_bytes([2; 16]),
+            message: MessageSid::from_bytes([3; 16]),
+            participant: ParticipantSid::from_bytes([4; 16]),
+            pair: pair(5, "whatsapp:"),
+            date_created: at(0),
+            state,
+        };
+        let item = item::outbound::to_item(&outbound).unwrap();
+        assert!(size(&item) <= KILOBYTE, "{} bytes", size(&item));
+        assert_eq!(item::outbound::from_item(item).unwrap(), outbound);
+    }
 }

@@ -1,0 +1,397 @@
+//! The deployed program itself, run against stand-ins for Lambda's Runtime API and for all that it may call: Lambda
+//! itself, the table, the carrier.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use serde_json::{Value, json};
+use service::dispatch::HAND_OFF_MAX;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+const FUNCTION: &str = "a-stack-Dispatch";
+/// A process that starts on a busy machine takes its time.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Serves a stand-in on a free port of loopback; its address.
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Lambda's side of the function: events to it, answers from it.
+#[derive(Clone)]
+struct Runtime {
+    events: Arc<tokio::sync::Mutex<UnboundedReceiver<Value>>>,
+    answers: UnboundedSender<(String, Value)>,
+}
+
+async fn next(State(runtime): State<Runtime>) -> Response {
+    // Lambda holds the request until there is work.
+    let Some(event) = runtime.events.lock().await.recv().await else {
+        return std::future::pending().await;
+    };
+    let headers = [
+        ("Lambda-Runtime-Aws-Request-Id", "1"),
+        ("Lambda-Runtime-Deadline-Ms", "9999999999999"),
+        (
+            "Lambda-Runtime-Invoked-Function-Arn",
+            "arn:aws:lambda:us-east-1:0:function:a-stack-Dispatch",
+        ),
+        ("Lambda-Runtime-Trace-Id", "Root=1"),
+        ("Content-Type", "application/json"),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn answered(
+    State(runtime): State<Runtime>,
+    Path((_, kind)): Path<(String, String)>,
+    body: Bytes,
+) -> &'static str {
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    runtime.answers.send((kind, body)).unwrap();
+    "{}"
+}
+
+/// Lambda itself, as the function sees it.
+#[derive(Clone, Default)]
+struct Lambda {
+    invocations: Arc<Mutex<Vec<Invocation>>>,
+    refusal: Arc<Mutex<Option<Refusal>>>,
+}
+
+struct Invocation {
+    path: String,
+    kind: String,
+    body: Value,
+}
+
+/// An answer to every invocation whose event names this.
+#[derive(Clone)]
+struct Refusal {
+    named: String,
+    status: StatusCode,
+    error: &'static str,
+}
+
+async fn invoked(State(lambda): State<Lambda>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let refusal = lambda.refusal.lock().unwrap().clone();
+    let refusal = refusal.filter(|refusal| String::from_utf8_lossy(&body).contains(&refusal.named));
+    if let Some(Refusal { status, error, .. }) = refusal {
+        let headers = [("X-Amzn-Errortype", error)];
+        return (status, headers, r#"{"message": "not now"}"#).into_response();
+    }
+    let kind = parts.headers.get("X-Amz-Invocation-Type");
+    lambda.invocations.lock().unwrap().push(Invocation {
+        path: parts.uri.path().to_owned(),
+        kind: kind.map_or("", |kind| kind.to_str().unwrap()).to_owned(),
+        body: serde_json::from_slice(&body).unwrap(),
+    });
+    StatusCode::ACCEPTED.into_response()
+}
+
+/// A server that notes what it was asked: an empty table, or a carrier.
+#[derive(Clone, Default)]
+struct Noted(Arc<Mutex<Vec<String>>>);
+
+impl Noted {
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn router(&self) -> Router {
+        Router::new().fallback(any(note)).with_state(self.clone())
+    }
+}
+
+async fn note(State(noted): State<Noted>, headers: HeaderMap) -> Response {
+    let target = headers.get("X-Amz-Target");
+    let target = target.map_or("", |target| target.to_str().unwrap());
+    noted.0.lock().unwrap().push(target.to_owned());
+    let headers = [("Content-Type", "application/x-amz-json-1.0")];
+    (headers, "{}").into_response()
+}
+
+/// The program, and all that is around it.
+struct Around {
+    function: Child,
+    log: JoinHandle<String>,
+    events: UnboundedSender<Value>,
+    answers: UnboundedReceiver<(String, Value)>,
+    lambda: Lambda,
+    table: Noted,
+    carrier: Noted,
+}
+
+impl Around {
+    async fn start() -> Around {
+        let (events, events_there) = unbounded_channel();
+        let (answers_there, answers) = unbounded_channel();
+        let runtime = Runtime {
+            events: Arc::new(tokio::sync::Mutex::new(events_there)),
+            answers: answers_there,
+        };
+        let runtime = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(answered))
+            .with_state(runtime);
+        let (lambda, table, carrier) = (Lambda::default(), Noted::default(), Noted::default());
+        let invocations = Router::new()
+            .fallback(any(invoked))
+            .with_state(lambda.clone());
+        let mut function = Command::new(env!("CARGO_BIN_EXE_dispatch"))
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", serve(runtime).await)
+            .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "x")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "x")
+            .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "x")
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env(
+                "AWS_ENDPOINT_URL_LAMBDA",
+                format!("http://{}", serve(invocations).await),
+            )
+            .env(
+                "AWS_ENDPOINT_URL_DYNAMODB",
+                format!("http://{}", serve(table.router()).await),
+            )
+            .env("CROSSPOINT_ACCOUNT_SID", format!("AC{}", "0".repeat(32)))
+            .env("CROSSPOINT_AUTH_TOKEN", "token")
+            .env("CROSSPOINT_PUBLIC_URL", "https://crosspoint.example")
+            .env("CROSSPOINT_TABLE", "crosspoint")
+            .env(
+                "CROSSPOINT_TWILIO_ACCOUNT_SID",
+                format!("AC{}", "1".repeat(32)),
+            )
+            .env("CROSSPOINT_TWILIO_AUTH_TOKEN", "other")
+            .env(
+                "CROSSPOINT_TWILIO_API_URL",
+                format!("http://{}", serve(carrier.router()).await),
+            )
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut written = function.stdout.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut text = String::new();
+            written.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        Around {
+            function,
+            log,
+            events,
+            answers,
+            lambda,
+            table,
+            carrier,
+        }
+    }
+
+    /// Invokes the function. `response` or `error`, and its body.
+    async fn invoke(&mut self, event: Value) -> (String, Value) {
+        self.events.send(event).unwrap();
+        let answer = tokio::time::timeout(WAIT_MAX, self.answers.recv()).await;
+        answer
+            .expect("the function answers")
+            .expect("the stand-in lives")
+    }
+
+    /// What the function asked of Lambda since this was last called.
+    fn invocations(&self) -> Vec<Invocation> {
+        std::mem::take(&mut self.lambda.invocations.lock().unwrap())
+    }
+
+    /// Refuses every invocation whose event names this.
+    fn refuse(&self, named: &str, status: StatusCode, error: &'static str) {
+        let refusal = Refusal {
+            named: named.to_owned(),
+            status,
+            error,
+        };
+        *self.lambda.refusal.lock().unwrap() = Some(refusal);
+    }
+
+    /// What it logged, after its end.
+    async fn end(mut self) -> Vec<Value> {
+        let ended = self.function.try_wait().unwrap();
+        assert!(ended.is_none(), "the function lives");
+        self.function.kill().await.unwrap();
+        let text = self.log.await.unwrap();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+}
+
+fn conversation(n: usize) -> String {
+    format!("CH{n:032x}")
+}
+
+/// A record as Lambda hands it on.
+fn record(event: &str, sequence: usize, pk: &str, sk: &str) -> Value {
+    json!({
+        "eventID": "x", "eventName": event, "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_790_000_000,
+            "Keys": {"pk": {"S": pk}, "sk": {"S": sk}},
+            "SequenceNumber": sequence.to_string(), "SizeBytes": 100, "StreamViewType": "KEYS_ONLY"
+        },
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:0:table/crosspoint/stream/x"
+    })
+}
+
+fn ring(sequence: usize, n: usize, slot: u64) -> Value {
+    let pk = format!("C#{}", conversation(n));
+    record("INSERT", sequence, &pk, &format!("L#{slot:010}#E"))
+}
+
+/// The rings of two conversations, doubled, among what does not ring and what nobody understands.
+fn batch() -> Value {
+    let pk = format!("C#{}", conversation(3));
+    json!({"Records": [
+        ring(1, 1, 0),
+        ring(2, 2, 7),
+        record("MODIFY", 3, &pk, "L#0000000001#E"),
+        record("INSERT", 4, &pk, "L#0000000001#C"),
+        {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "5"}},
+        ring(6, 1, 1),
+        ring(7, 2, 8),
+    ]})
+}
+
+fn failures(sequences: &[usize]) -> Value {
+    let failures = sequences
+        .iter()
+        .map(|sequence| json!({"itemIdentifier": sequence.to_string()}));
+    json!({"batchItemFailures": failures.collect::<Vec<_>>()})
+}
+
+fn response(body: Value) -> (String, Value) {
+    ("response".to_owned(), body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doorbell_hands_off_to_the_function_itself_and_calls_nobody_else() {
+    let mut around = Around::start().await;
+    assert_eq!(around.invoke(batch()).await, response(failures(&[])));
+    let [invocation] = &around.invocations()[..] else {
+        panic!("two conversations are handed off at once");
+    };
+    assert_eq!(
+        invocation.path,
+        format!("/2015-03-31/functions/{FUNCTION}/invocations")
+    );
+    assert_eq!(invocation.kind, "Event");
+    let expected = json!({"conversations": [conversation(1), conversation(2)]});
+    assert_eq!(invocation.body, expected);
+
+    // What no ring is among is nobody's.
+    let silent = json!({"Records": [record("REMOVE", 8, "J#x", "twilio")]});
+    assert_eq!(around.invoke(silent).await, response(failures(&[])));
+    assert!(around.invocations().is_empty());
+
+    // Which webhooks there are stands in the table alone: it was looked at once, at the start, for the connection.
+    assert_eq!(around.table.all(), ["DynamoDB_20120810.GetItem"]);
+    assert_eq!(around.carrier.all(), [""; 0]);
+
+    // infra/template.yaml counts lines by their level.
+    let log = around.end().await;
+    let errors: Vec<_> = log.iter().filter(|line| line["level"] == "ERROR").collect();
+    let [error] = errors[..] else {
+        panic!("one record can't be read: {errors:?}");
+    };
+    let message = error["fields"]["message"].as_str().unwrap();
+    assert!(message.contains("can't be read"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_that_nobody_took_over_is_delivered_again() {
+    let mut around = Around::start().await;
+    for (status, error) in [
+        (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+        (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
+        (StatusCode::FORBIDDEN, "AccessDeniedException"),
+    ] {
+        around.refuse("CH", status, error);
+        let answer = around.invoke(batch()).await;
+        assert_eq!(answer, response(failures(&[1, 2, 6, 7])), "{status}");
+    }
+    assert!(around.invocations().is_empty());
+
+    // Of many, only those that were refused.
+    around.refuse(
+        &conversation(HAND_OFF_MAX + 1),
+        StatusCode::TOO_MANY_REQUESTS,
+        "TooManyRequestsException",
+    );
+    let many = (1..=HAND_OFF_MAX + 2).map(|n| ring(n, n, 0));
+    let answer = around
+        .invoke(json!({"Records": many.collect::<Vec<_>>()}))
+        .await;
+    let refused = [HAND_OFF_MAX + 1, HAND_OFF_MAX + 2];
+    assert_eq!(answer, response(failures(&refused)));
+    let [invocation] = &around.invocations()[..] else {
+        panic!("one of the two invocations is taken");
+    };
+    let taken: Vec<_> = (1..=HAND_OFF_MAX).map(conversation).collect();
+    assert_eq!(invocation.body, json!({"conversations": taken}));
+
+    assert_eq!(around.table.all(), ["DynamoDB_20120810.GetItem"]);
+    around.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_event_fails_and_the_function_lives_on() {
+    let mut around = Around::start().await;
+    for event in [
+        json!({"what": "is this"}),
+        json!({"Records": "all"}),
+        json!({"conversations": 7}),
+        json!([]),
+        json!(null),
+    ] {
+        let (kind, body) = around.invoke(event.clone()).await;
+        assert_eq!(kind, "error", "{event} {body}");
+        let message = body["errorMessage"].as_str().unwrap();
+        assert!(message.contains("neither of the stream"), "{message}");
+    }
+    assert_eq!(around.table.all(), ["DynamoDB_20120810.GetItem"]);
+
+    // The other ways in do ask the table; nothing is there.
+    for event in [
+        json!({"clock": "minute"}),
+        json!({"conversations": [conversation(1)]}),
+    ] {
+        let asked = around.table.all().len();
+        assert_eq!(around.invoke(event).await, response(Value::Null));
+        assert!(around.table.all().len() > asked);
+    }
+    assert_eq!(around.invoke(batch()).await, response(failures(&[])));
+    assert_eq!(around.invocations().len(), 1);
+    around.end().await;
+}

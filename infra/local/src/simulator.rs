@@ -1,0 +1,96 @@
+//! Doors that exist in the local stack alone: what the simulator was given to send, and a clock that can be moved.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::get;
+use carriers::Form;
+use carriers::simulator::Outbox;
+use serde_json::{Value, json};
+use service::App;
+use service::dispatch::{self, SWEEP_DISTANCE};
+use store::Deadline;
+
+use crate::tasks::Tasks;
+
+/// What the doors need to answer.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    pub app: App,
+    pub tasks: Tasks,
+}
+
+/// How far the clock moves at once: a year.
+const ADVANCE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// How long what falls due while the clock moves may take.
+const ADVANCE_TIME_MAX: Duration = Duration::from_secs(60);
+
+pub fn router(simulator: Simulator) -> Router {
+    Router::new()
+        .route("/simulator/outbox", get(outbox))
+        .route("/simulator/clock", get(clock).post(advance))
+        .with_state(simulator)
+}
+
+/// A JSON array of what was sent, oldest first.
+async fn outbox(State(simulator): State<Simulator>) -> Response {
+    let outbox = simulator.app.carriers.simulator.as_ref();
+    let sent = outbox.map_or_else(|| "[]".to_owned(), Outbox::to_json);
+    answer(StatusCode::OK, sent)
+}
+
+/// The time, in ISO 8601.
+async fn clock(State(simulator): State<Simulator>) -> Response {
+    answer(StatusCode::OK, told(&simulator.app).to_string())
+}
+
+/// Moves the clock forward by `Advance`, an ISO 8601 duration; what falls due on the way is done before the answer.
+async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
+    let Simulator { app, tasks } = &simulator;
+    let form = Form::parse(&body);
+    let by = form.as_ref().ok().and_then(|form| form.get("Advance"));
+    let by = by.and_then(admin::timer::parse);
+    let Some(by) = by.filter(|by| *by <= ADVANCE_MAX) else {
+        let message = "Advance is not an ISO 8601 duration such as PT11M, of a year at most";
+        return answer(
+            StatusCode::BAD_REQUEST,
+            json!({"message": message}).to_string(),
+        );
+    };
+    let moved = dispatch::advance(app, tasks, by, ADVANCE_TIME_MAX).await;
+    let deadline = Deadline::after(ADVANCE_TIME_MAX);
+    let swept = dispatch::sweep(app, SWEEP_DISTANCE, deadline).await;
+    // What the sweep has woken.
+    let woken = dispatch::tick(app, tasks, ADVANCE_TIME_MAX).await;
+    match moved.and(swept.map_err(Into::into)).and(woken) {
+        Ok(()) => answer(StatusCode::OK, told(app).to_string()),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "not all that is due could be done"
+            );
+            let message = "not all that is due could be done; see the log";
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                json!({"message": message}).to_string(),
+            )
+        }
+    }
+}
+
+fn told(app: &App) -> Value {
+    json!({"now": app.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()})
+}
+
+fn answer(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let json = axum::http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

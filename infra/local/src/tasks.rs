@@ -1,0 +1,60 @@
+//! The hand-off in one process: a task for each conversation.
+
+use std::sync::{Arc, Mutex};
+
+use routing::ConversationSid;
+use service::App;
+use service::dispatch::{self, HandOff, HandOffError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Runs of consumers. Clones share them; they end with the last clone.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    app: App,
+    running: Arc<Mutex<JoinSet<()>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// How many conversations' consumers run at once. What comes on top waits: an endpoint that hangs keeps each of its
+/// conversations for 15 s, and others must find room beside them.
+const RUNNING_MAX: usize = 2_000;
+
+impl Tasks {
+    pub fn new(app: App) -> Tasks {
+        Tasks {
+            app,
+            running: Arc::default(),
+            permits: Arc::new(Semaphore::new(RUNNING_MAX)),
+        }
+    }
+
+    /// Ends all runs where they are, as the death of the process does.
+    pub fn abort(&self) {
+        self.lock().abort_all();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.running.lock().expect("nobody panics with it in hand")
+    }
+}
+
+impl HandOff for Tasks {
+    async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
+        for conversation in conversations {
+            let permit = self.permits.clone().acquire_owned().await;
+            let permit = permit.map_err(|closed| HandOffError(Box::new(closed)))?;
+            let app = self.app.clone();
+            let mut running = self.lock();
+            running.spawn(async move {
+                let _permit = permit;
+                if let Err(error) = dispatch::run(&app, conversation).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(%conversation, error, "consumers of conversation {conversation} could not run; the sweep wakes them");
+                }
+            });
+            while running.try_join_next().is_some() {}
+        }
+        Ok(())
+    }
+}

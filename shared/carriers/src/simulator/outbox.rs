@@ -1,0 +1,52 @@
+//! What the simulator has been given to send.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+
+use crate::{Sending, Taken};
+
+/// Messages sent, oldest first. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox(Arc<Mutex<VecDeque<Item>>>);
+
+#[derive(Clone, Debug, Serialize)]
+struct Item {
+    from: String,
+    to: Vec<String>,
+    body: String,
+    /// URLs.
+    media: Vec<String>,
+    message_sid: String,
+    conversation_sid: String,
+}
+
+/// How many are kept; the oldest go first.
+const MESSAGES_MAX: usize = 10_000;
+
+impl Outbox {
+    /// Always takes the message.
+    pub fn send(&self, sending: &Sending) -> Taken {
+        let item = Item {
+            from: sending.from.to_string(),
+            to: vec![sending.to.to_string()],
+            body: sending.body.to_owned(),
+            media: sending.media.iter().map(|url| (*url).to_owned()).collect(),
+            message_sid: sending.message.to_string(),
+            conversation_sid: sending.conversation.to_string(),
+        };
+        let mut items = self.0.lock().expect("nobody panics with it in hand");
+        if items.len() == MESSAGES_MAX {
+            items.pop_front();
+        }
+        items.push_back(item);
+        Taken::Accepted { id: None }
+    }
+
+    /// A JSON array of `{from, to[], body, media[], message_sid, conversation_sid}`.
+    pub fn to_json(&self) -> String {
+        let items = self.0.lock().expect("nobody panics with it in hand");
+        serde_json::to_string(&*items).expect("text alone is in it")
+    }
+}

@@ -1,0 +1,102 @@
+//! The clock: once in a while, what was forgotten is made due, and what is due is done or handed off.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use routing::ConversationSid;
+use store::{Deadline, Due, SHARDS, StoreError};
+
+use super::{HAND_OFF_MAX, HandOff, HandOffError, after, purge, timer};
+use crate::App;
+
+/// Why the clock did not do all that it should. What is left is still due the next time.
+#[derive(Debug, thiserror::Error)]
+pub enum TickError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    HandOff(#[from] HandOffError),
+}
+
+/// How many timers fire side by side.
+const TIMERS_AT_ONCE: usize = 8;
+
+/// Fires what is due by now, and hands off the conversations whose consumers are due.
+pub async fn tick(app: &App, hand_off: &impl HandOff, time: Duration) -> Result<(), TickError> {
+    let deadline = Deadline::after(time);
+    let mut conversations: BTreeSet<ConversationSid> = BTreeSet::new();
+    let mut fires = Vec::new();
+    for shard in 0..SHARDS {
+        for due in app.store.due_list(shard, app.clock.now(), deadline).await? {
+            match due {
+                Due::Cursor(conversation, _) => {
+                    conversations.insert(conversation);
+                }
+                Due::Timer(..) | Due::Purge(..) => fires.push(due),
+            }
+        }
+    }
+    let conversations: Vec<_> = conversations.into_iter().collect();
+    for some in conversations.chunks(HAND_OFF_MAX) {
+        hand_off.hand_off(some.to_vec()).await?;
+    }
+    stream::iter(fires)
+        .map(|due| fire(app, due, deadline))
+        .buffer_unordered(TIMERS_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// How many instants at which something falls due a moved clock stops at.
+const INSTANTS_MAX: usize = 1_000;
+
+/// Moves the clock forward, and stops at every instant at which something falls due to do it: what comes of it is what
+/// would have come with time. For the local stack.
+pub async fn advance(
+    app: &App,
+    hand_off: &impl HandOff,
+    by: Duration,
+    time: Duration,
+) -> Result<(), TickError> {
+    let deadline = Deadline::after(time);
+    let target = after(app.clock.now(), by);
+    for _ in 0..INSTANTS_MAX {
+        tick(app, hand_off, deadline.remaining()).await?;
+        let now = app.clock.now();
+        let mut next = target;
+        for shard in 0..SHARDS {
+            let at = app.store.due_next(shard, now, deadline).await?;
+            next = next.min(at.unwrap_or(target));
+        }
+        let Ok(step) = Duration::try_from(next.duration_since(now)) else {
+            break;
+        };
+        app.clock.advance(step);
+        if next >= target {
+            break;
+        }
+    }
+    let rest = target.duration_since(app.clock.now());
+    app.clock
+        .advance(Duration::try_from(rest).unwrap_or_default());
+    tick(app, hand_off, deadline.remaining()).await
+}
+
+/// A conversation that can't be read must not keep the clock from all others.
+async fn fire(app: &App, due: Due, deadline: Deadline) -> Result<(), StoreError> {
+    let fired = match due {
+        Due::Timer(conversation, seen) => timer::fire(app, conversation, seen, deadline).await,
+        Due::Purge(conversation, seen) => purge::purge(app, conversation, seen, deadline).await,
+        Due::Cursor(..) => Ok(()),
+    };
+    match fired {
+        Err(error) if !error.retryable() => {
+            let (conversation, error) = (due.conversation(), &error as &dyn std::error::Error);
+            tracing::error!(%conversation, error, "conversation {conversation} can't be read; nothing falls due in it");
+            Ok(())
+        }
+        other => other,
+    }
+}

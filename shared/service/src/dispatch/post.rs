@@ -1,0 +1,208 @@
+//! The account's post-action webhook: every event in its order, one after the other; an event that fails holds up those
+//! behind it, in its own conversation alone.
+
+use routing::{Call, Consumer, Entry, Event, Position, Webhooks, ahead, beginning, retry_at};
+use store::{Held, Look, Rest, Seen, StoreError};
+
+use super::{DELIVERY_TIME_MAX, IDLE_SLOTS_MAX, Looked, Run, jitter};
+use crate::parameters;
+
+/// Delivers what lies ahead of the cursor in one stretch of the log.
+pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreError> {
+    let (store, conversation, now) = (&run.app.store, run.conversation, run.now());
+    let Some(tail) = look.tail() else {
+        return Ok(Looked::Done);
+    };
+    let cursor = look.cursor(Consumer::Post);
+    let seen = Seen {
+        conversation,
+        consumer: Consumer::Post,
+        cursor,
+        at: now,
+    };
+    if cursor.is_some_and(|cursor| cursor.leased(now) || cursor.due_ahead(now)) {
+        return Ok(Looked::Done);
+    }
+    let webhooks = &look.account.webhooks;
+    let woken = cursor.is_some_and(|cursor| cursor.due.is_some());
+    let Some(call) = post_call(webhooks) else {
+        // Nobody is to hear anything; a webhook that comes later starts later.
+        if let Some(cursor) = cursor.filter(|_| woken) {
+            store.cursor_skip(seen, cursor.next, run.deadline).await?;
+        }
+        return Ok(Looked::Done);
+    };
+    let beginning = beginning(Consumer::Post, &tail, webhooks);
+    let stands = cursor.map_or(beginning, |cursor| cursor.next);
+    let from = stands.max(beginning);
+    let entries = match from.slot > tail.slot {
+        true => Vec::new(),
+        false => {
+            store
+                .stretch(conversation, from.slot, look, run.deadline)
+                .await?
+        }
+    };
+    let ahead = ahead(from, &entries, webhooks);
+    let Some((first, _, _)) = ahead.owed.first() else {
+        if ahead.settings_too_old {
+            store::pause(1, run.deadline).await;
+            return Ok(Looked::Again);
+        }
+        let idle = ahead.end.slot.saturating_sub(stands.slot);
+        if woken || ahead.filtered || idle >= IDLE_SLOTS_MAX {
+            store.cursor_skip(seen, ahead.end, run.deadline).await?;
+            let more = !entries.is_empty() && ahead.end.slot <= tail.slot;
+            return Ok(if more { Looked::Again } else { Looked::Done });
+        }
+        return Ok(Looked::Done);
+    };
+    let lease = run.lease();
+    let held = store.cursor_lease(seen, *first, lease, run.deadline);
+    match held.await? {
+        Some(held) => {
+            let failures = match stands == *first {
+                true => held.cursor.failures,
+                false => 0,
+            };
+            deliver(run, held, failures, &call, &ahead.owed, ahead.end).await
+        }
+        None => Ok(Looked::Done),
+    }
+}
+
+/// Whether the webhook is owed something that no run has come to.
+pub(super) async fn lags(run: Run<'_>, look: &Look) -> Result<Option<Position>, StoreError> {
+    let webhooks = &look.account.webhooks;
+    let (Some(tail), Some(_)) = (look.tail(), post_call(webhooks)) else {
+        return Ok(None);
+    };
+    let cursor = look.cursor(Consumer::Post);
+    let beginning = beginning(Consumer::Post, &tail, webhooks);
+    let from = cursor.map_or(beginning, |cursor| cursor.next.max(beginning));
+    if from.slot > tail.slot {
+        return Ok(None);
+    }
+    let entries = run
+        .app
+        .store
+        .stretch(run.conversation, from.slot, look, run.deadline)
+        .await?;
+    let ahead = ahead(from, &entries, webhooks);
+    let lags = !ahead.owed.is_empty() || ahead.settings_too_old;
+    Ok(lags.then_some(from))
+}
+
+fn post_call(webhooks: &Webhooks) -> Option<Call> {
+    let url = webhooks.post_url.clone()?;
+    Some(Call {
+        url,
+        method: webhooks.method,
+    })
+}
+
+async fn deliver(
+    run: Run<'_>,
+    mut held: Held,
+    mut failures: u32,
+    call: &Call,
+    owed: &[(Position, &Entry, &Event)],
+    end: Position,
+) -> Result<Looked, StoreError> {
+    let store = &run.app.store;
+    for (index, (position, entry, event)) in owed.iter().enumerate() {
+        if index > 0 {
+            failures = 0;
+            let until = run.lease_until();
+            let moved = store.cursor_move(&mut held, *position, 0, Vec::new(), until, run.deadline);
+            if !moved.await? {
+                return Ok(Looked::Done);
+            }
+        }
+        let rest = |failures, due| Rest {
+            next: *position,
+            failures,
+            lanes: Vec::new(),
+            due: Some(due),
+        };
+        if !run.has_time() {
+            let rest = rest(failures, run.now());
+            store.cursor_leave(held, &rest, run.deadline).await?;
+            return Ok(Looked::Done);
+        }
+        let Err(Failure { asked_s }) = attempt(run, call, entry, event, *position, failures).await
+        else {
+            continue;
+        };
+        failures += 1;
+        if let Some(due) = retry_at(run.now(), failures, asked_s, jitter()) {
+            store
+                .cursor_leave(held, &rest(failures, due), run.deadline)
+                .await?;
+            return Ok(Looked::Done);
+        }
+        let (conversation, event) = (run.conversation, event.name().as_str());
+        tracing::error!(
+            %conversation, event, failures,
+            "{event} of conversation {conversation} is given up after {failures} attempts; what follows goes on"
+        );
+    }
+    let rest = Rest {
+        next: end,
+        failures: 0,
+        lanes: Vec::new(),
+        due: None,
+    };
+    store.cursor_leave(held, &rest, run.deadline).await?;
+    Ok(Looked::Left(end.slot))
+}
+
+/// The webhook was not told, or did not say that it was.
+struct Failure {
+    /// The pause that it asks for, in seconds.
+    asked_s: Option<i64>,
+}
+
+/// Tells one event once. Anything but 2xx, redirects too, is a failure.
+async fn attempt(
+    run: Run<'_>,
+    call: &Call,
+    entry: &Entry,
+    event: &Event,
+    position: Position,
+    failures: u32,
+) -> Result<(), Failure> {
+    let place = position.event;
+    let parameters = parameters::of_event(entry, event, place, run.app.account, failures);
+    let token = entry.event_id(place);
+    let told = run
+        .app
+        .caller
+        .tell(call, &parameters, token, DELIVERY_TIME_MAX)
+        .await;
+    let (conversation, event) = (run.conversation, event.name().as_str());
+    match told {
+        Ok(heard) if (200..300).contains(&heard.status) => {
+            tracing::debug!(%conversation, event, "{event} of conversation {conversation} is delivered");
+            Ok(())
+        }
+        Ok(heard) => {
+            let status = heard.status;
+            tracing::warn!(
+                %conversation, event, status, failures,
+                "{event} of conversation {conversation} was answered {status}"
+            );
+            Err(Failure {
+                asked_s: heard.retry_after_s,
+            })
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                %conversation, event, error, failures,
+                "{event} of conversation {conversation} could not be delivered"
+            );
+            Err(Failure { asked_s: None })
+        }
+    }
+}

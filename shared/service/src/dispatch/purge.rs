@@ -1,0 +1,65 @@
+//! What is left of a deleted conversation goes: no sooner than a day later, and only when every consumer has passed its
+//! last slot, which goes last.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use routing::{Consumer, ConversationSid};
+use store::{Deadline, Look, StoreError};
+
+use super::{Run, after, fan_out, post};
+use crate::App;
+
+/// When to look again at a conversation whose consumers are not done.
+const PUT_OFF: Duration = Duration::from_secs(3_600);
+
+/// Removes some, or the rest. `seen` is the time that the purge was found set to.
+pub(super) async fn purge(
+    app: &App,
+    conversation: ConversationSid,
+    seen: Timestamp,
+    deadline: Deadline,
+) -> Result<(), StoreError> {
+    let look = app.store.look(conversation, deadline).await?;
+    let run = Run {
+        app,
+        conversation,
+        deadline,
+    };
+    let Some(tail) = look.tail() else {
+        return app.store.purge_end(conversation, deadline).await;
+    };
+    if !tail.header.terminal || waited_for(run, &look).await? {
+        let due = after(app.clock.now(), PUT_OFF);
+        return app
+            .store
+            .purge_put_off(conversation, seen, due, deadline)
+            .await;
+    }
+    if app
+        .store
+        .purge_before(conversation, tail.slot, deadline)
+        .await?
+    {
+        app.store.purge_end(conversation, deadline).await?;
+        tracing::info!(%conversation, "conversation {conversation} is purged");
+    }
+    Ok(())
+}
+
+/// Whether a consumer has not passed the last slot, or still has something to finish.
+async fn waited_for(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
+    for consumer in Consumer::ALL {
+        let lags = match consumer {
+            Consumer::Post => post::lags(run, look).await?,
+            _ => fan_out::lags(run, consumer, look).await?,
+        };
+        let busy = look
+            .cursor(consumer)
+            .is_some_and(|cursor| cursor.leased(run.now()) || !cursor.lanes.is_empty());
+        if lags.is_some() || busy {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

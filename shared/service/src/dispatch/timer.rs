@@ -1,0 +1,51 @@
+//! A conversation's timer: closes it or parks it when its time has come, and is set anew where messages have moved that
+//! time on.
+
+use jiff::Timestamp;
+use routing::{Cause, ConversationSid, Source, close_expired, park_idle};
+use store::{CommitError, Deadline, StoreError};
+
+use crate::App;
+
+/// Does what is due by the tail of the log. `seen` is the time that the timer was found set to.
+pub(super) async fn fire(
+    app: &App,
+    conversation: ConversationSid,
+    seen: Timestamp,
+    deadline: Deadline,
+) -> Result<(), StoreError> {
+    let (tail, account) = tokio::try_join!(
+        app.store.tail_get(conversation, deadline),
+        app.store.account_get(deadline),
+    )?;
+    let Some(tail) = tail else {
+        return app.store.timer_clear(conversation, seen, deadline).await;
+    };
+    let fresh = app.fresh();
+    let cause = Cause {
+        fresh: &fresh,
+        account: &account,
+        source: Source::Timer,
+        quiet: false,
+    };
+    if let Some(plan) = close_expired(&tail, cause).or_else(|| park_idle(&tail, cause)) {
+        return match app.store.commit(&plan.writes, deadline).await {
+            Ok(()) => {
+                let state = plan.outcome.header.state.as_str();
+                tracing::info!(%conversation, state, "conversation {conversation} is {state} by its timer");
+                Ok(())
+            }
+            // Somebody was faster; the timer is still there, and is looked at again.
+            Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Store(error)) => Err(error),
+        };
+    }
+    match tail.header.due() {
+        Some(due) => {
+            app.store
+                .timer_rearm(conversation, seen, due, deadline)
+                .await
+        }
+        None => app.store.timer_clear(conversation, seen, deadline).await,
+    }
+}

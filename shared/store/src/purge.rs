@@ -1,0 +1,145 @@
+//! The end of a deleted conversation: its items go, its last slot last of them.
+
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, ReturnConsumedCapacity, WriteRequest,
+};
+use routing::{ConversationSid, ItemKey};
+
+use crate::attempt::{self, Deadline};
+use crate::error::StoreError;
+use crate::item::Item;
+use crate::table::{PARTITION_KEY, SORT_KEY};
+use crate::{Store, item, key};
+
+/// DynamoDB's bound on a `BatchWriteItem`.
+const BATCH_MAX: usize = 25;
+/// How many items are looked up at once, and how often in one step. The rest waits for the next.
+const PAGE: i32 = 500;
+const PAGES_MAX: usize = 4;
+/// How often what a batch left unprocessed is asked for again.
+const BATCH_ROUNDS_MAX: u32 = 8;
+
+impl Store {
+    /// Deletes what stands in a conversation's partition, but for its last slot and the purge itself. `true`: nothing
+    /// else is left.
+    pub async fn purge_before(
+        &self,
+        conversation: ConversationSid,
+        last_slot: u64,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let last = key::slot(conversation, last_slot).sk;
+        for _ in 0..PAGES_MAX {
+            let keys = self.partition_keys(conversation, deadline).await?;
+            let full = keys.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+            let stays = |item: &Item| {
+                let sk = item.get(SORT_KEY).and_then(|value| value.as_s().ok());
+                sk.is_some_and(|sk| *sk == last || sk == key::PURGE)
+            };
+            let going: Vec<Item> = keys.into_iter().filter(|item| !stays(item)).collect();
+            if going.is_empty() {
+                return Ok(true);
+            }
+            for some in going.chunks(BATCH_MAX) {
+                self.batch_delete(some, deadline).await?;
+            }
+            if !full {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Deletes the last slot, then the purge. A step that was cut short between the two is begun again.
+    pub async fn purge_end(
+        &self,
+        conversation: ConversationSid,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        for key in self.partition_keys(conversation, deadline).await? {
+            let is_purge = key
+                .get(SORT_KEY)
+                .is_some_and(|sk| sk == &AttributeValue::S(key::PURGE.to_owned()));
+            if !is_purge {
+                self.delete(key, deadline).await?;
+            }
+        }
+        let purge = item::key(key::of(&ItemKey::Purge(conversation)));
+        self.delete(purge, deadline).await
+    }
+
+    async fn partition_keys(
+        &self,
+        conversation: ConversationSid,
+        deadline: Deadline,
+    ) -> Result<Vec<Item>, StoreError> {
+        let partition = key::conversation(conversation);
+        let send = || {
+            self.client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(partition.clone()))
+                .projection_expression(format!("{PARTITION_KEY}, {SORT_KEY}"))
+                .limit(PAGE)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let found = attempt::read("read a conversation's keys", deadline, send).await?;
+        Ok(found.items.unwrap_or_default())
+    }
+
+    async fn batch_delete(&self, keys: &[Item], deadline: Deadline) -> Result<(), StoreError> {
+        let operation = "delete a batch";
+        let mut wanted = Vec::with_capacity(keys.len());
+        for key in keys {
+            let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+            let delete = delete.map_err(|error| StoreError::Refused {
+                operation,
+                source: Box::new(error),
+            })?;
+            wanted.push(WriteRequest::builder().delete_request(delete).build());
+        }
+        for round in 1..=BATCH_ROUNDS_MAX {
+            let send = || {
+                self.client
+                    .batch_write_item()
+                    .request_items(&self.table, wanted.clone())
+                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                    .send()
+            };
+            // Deleting what is gone already changes nothing, so an unknown result may be repeated like a read's.
+            let answer = attempt::read(operation, deadline, send).await?;
+            wanted = answer
+                .unprocessed_items
+                .into_iter()
+                .flatten()
+                .flat_map(|(_, left)| left)
+                .collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            attempt::pause(round, deadline).await;
+        }
+        Err(StoreError::Unavailable {
+            operation,
+            source: "the table deletes only parts of a batch".into(),
+        })
+    }
+
+    async fn delete(&self, key: Item, deadline: Deadline) -> Result<(), StoreError> {
+        let send = || {
+            self.client
+                .delete_item()
+                .table_name(&self.table)
+                .set_key(Some(key.clone()))
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let decided = DeleteItemError::is_conditional_check_failed_exception;
+        let written = attempt::write("delete an item", deadline, send, decided, |_| false);
+        written.await.map(drop)
+    }
+}
