@@ -575,8 +575,7 @@ const SENT_ROUNDS_MAX: usize = 1_500;
 
 fn sender(url: &str) -> twilio::Sender {
     let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
-    let http = Caller::new(TOKEN).http().clone();
-    twilio::Sender::new(http, account, TWILIO_TOKEN, url)
+    twilio::Sender::new(account, TWILIO_TOKEN, url)
 }
 
 /// How far a message to one recipient has come.

@@ -8,7 +8,7 @@ use routing::{
     Address, Call, CarrierName, InboundWebhook, Method, NumberSettings, NumberSid, WebhookUrl,
 };
 use serde_json::{Value, json};
-use service::{App, create_number, delete_number, update_number};
+use service::{create_number, delete_number, update_number};
 use store::Page;
 
 use crate::answer::Answer;
@@ -73,19 +73,12 @@ pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
     let address = address.ok_or_else(|| codes::parameter("PhoneNumber", "is required"))?;
     let address = phone_number(address)?;
     let wish = Wish::read(params)?;
-    let carrier = wish.carrier.unwrap_or(default_carrier(request.app()));
+    let carrier = wish
+        .carrier
+        .unwrap_or(request.app().carriers.default_name());
     let make = |number| wish.apply(number);
     let number = create_number(request.app(), address, carrier, make, request.deadline()).await?;
     Ok(Answer::Created(body(&request, &number)))
-}
-
-/// Twilio, unless there is only the simulator to send by: no client library can name it.
-fn default_carrier(app: &App) -> CarrierName {
-    let carriers = &app.carriers;
-    match carriers.twilio.is_none() && carriers.simulator.is_some() {
-        true => CarrierName::Simulator,
-        false => CarrierName::Twilio,
-    }
 }
 
 pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {

@@ -7,8 +7,8 @@ use service::dispatch::{self, HandOff, SWEEP_DISTANCE, TickError};
 use store::{Deadline, StoreError};
 
 /// How long the sweep and the rest may take, one after the other: less than until the clock's next-but-one time.
-const SWEEP_TIME_MAX: Duration = Duration::from_secs(50);
-const DUE_TIME_MAX: Duration = Duration::from_secs(50);
+pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(50);
+pub const DUE_TIME_MAX: Duration = Duration::from_secs(50);
 
 /// What was not done; it is still there the next time.
 #[derive(Debug, thiserror::Error)]

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
             let answer = handle(app, invoke, event.payload).await;
             answer.map_err(|error| {
                 let cause = &error as &dyn std::error::Error;
-                ::tracing::error!(error = cause, "an invocation failed; it is repeated");
+                ::tracing::warn!(error = cause, "an invocation failed; it is repeated");
                 Error::from(error)
             })
         }

@@ -85,10 +85,10 @@ impl Stream {
                         "the stream can't be read; trying again"
                     );
                     tokio::time::sleep(FAILURE_PAUSE).await;
-                    // What was missed in between is the sweep's.
+                    // All over again: what rings twice harms nothing, and what is missed waits for the sweep.
                     self.iterators.clear();
                     self.known.clear();
-                    let _ = self.find_shards(ShardIteratorType::Latest).await;
+                    let _ = self.find_shards(ShardIteratorType::TrimHorizon).await;
                 }
             }
         }

@@ -251,30 +251,4 @@ pub fn gapless(entries: Vec<Entry>, slot: u64) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_for_a_day_and_end() {
-        let now = Timestamp::UNIX_EPOCH;
-        let mut total_s = 0;
-        for failures in 1..=10 {
-            let at = retry_at(now, failures, None, 0).unwrap();
-            total_s += at.as_second();
-            let latest = retry_at(now, failures, None, u32::MAX).unwrap();
-            assert!(latest >= at && latest.as_millisecond() <= at.as_millisecond() * 11 / 10);
-        }
-        assert_eq!(total_s, 85_355);
-        assert_eq!(retry_at(now, 11, None, 0), None);
-        assert_eq!(retry_at(now, u32::MAX, Some(1), 0), None);
-    }
-
-    #[test]
-    fn a_server_may_ask_for_a_longer_pause_up_to_a_bound() {
-        let now = Timestamp::UNIX_EPOCH;
-        for (asked_s, expected_s) in [(0, 5), (-9, 5), (60, 60), (i64::MAX, 28_800)] {
-            let at = retry_at(now, 1, Some(asked_s), 0).unwrap();
-            assert_eq!(at.as_second(), expected_s, "{asked_s}");
-        }
-    }
-}
+mod tests;

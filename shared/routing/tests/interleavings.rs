@@ -9,7 +9,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use model::{Broken, Kind, Mutant, Procedure, run};
+use model::{Broken, Kind, Mutant, Procedure, run, run_read};
 
 /// Scenarios of the designed protocol; each takes a quarter of a millisecond unoptimized.
 const SEEDS: u64 = 20_000;
@@ -17,6 +17,11 @@ const SEEDS: u64 = 20_000;
 const SEEDS_UNTIL_BROKEN_MAX: u64 = 20_000;
 /// Scenarios in which nothing breaks where a condition is left out that others imply.
 const SEEDS_IMPLIED: u64 = 3_000;
+/// Scenarios in which consumers read what is written; each takes three quarters of a millisecond unoptimized.
+const SEEDS_READ: u64 = 4_000;
+/// Scenarios within which a mutant of the consumers must break a promise: three times what the slowest takes.
+const SEEDS_READ_UNTIL_BROKEN_MAX: u64 = 16_000;
+const SEEDS_READ_IMPLIED: u64 = 1_000;
 /// Scenarios in which every kind of write occurs.
 const SEEDS_KINDS: u64 = 1_000;
 
@@ -103,14 +108,70 @@ const PROCEDURES: [(Procedure, &str); 5] = [
     (Procedure::StateCopyNotCounted, "state copy"),
 ];
 
+/// Procedures of consumers, of the sweep and of the relay that are not as designed, and of what each breaks a word.
+const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 17] = [
+    (Procedure::NoLastLook, "at once"),
+    (Procedure::LastLookBeforeTheLeaseIsBack, "at once"),
+    (Procedure::NoLookAfterPassingOver, "at once"),
+    (Procedure::GapsPassedOver, "in order"),
+    (Procedure::MovedFromAnywhere, "replays"),
+    (Procedure::EverythingIsHeard, "told what is not its own"),
+    (Procedure::MarkBeforeWake, "forgotten"),
+    (Procedure::SweepUpToNow, "forgotten"),
+    (Procedure::SweepLooksAtOneStretch, "forgotten"),
+    (Procedure::DueClearedAtStart, "forgotten"),
+    (Procedure::DueClearedBeforeTheEnd, "forgotten"),
+    (Procedure::NoLease, "without a fault nothing twice"),
+    (Procedure::LanesHoldUpOthers, "held up"),
+    (Procedure::LanesWithoutDueNotLookedFor, "forgotten"),
+    (Procedure::NoClaimBeforeTheCall, "sent twice"),
+    (Procedure::ClaimRunsOut, "sent twice"),
+    (Procedure::UnknownIsNotTaken, "sent twice"),
+];
+
+/// Steps of consumers that others imply, and how.
+const IMPLIED_OF_CONSUMERS: [(Procedure, &str); 2] = [
+    (
+        Procedure::BeginningAtTheFirstSlot,
+        "an entry of before the webhook names another generation, or none, and is not heard",
+    ),
+    (
+        Procedure::DueOfOthersCleared,
+        "a replay moves the cursor, and then the run's last move does not happen; and what the sweep passes by is older \
+         than any run, which has seen it",
+    ),
+];
+
 #[test]
 fn every_promise_holds_in_every_interleaving() {
-    let replayed = std::env::var("CROSSPOINT_SEED").ok();
-    let seeds = match replayed.map(|seed| seed.parse::<u64>().unwrap()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..SEEDS,
-    };
-    check_holds(seeds, Mutant::default());
+    check_holds(replayed().unwrap_or(0..SEEDS), Mutant::default());
+}
+
+#[test]
+fn every_promise_of_consumers_holds_in_every_interleaving() {
+    check_read_holds(replayed().unwrap_or(0..SEEDS_READ), Mutant::default());
+}
+
+#[test]
+fn a_promise_breaks_without_any_step_of_the_consumers() {
+    for (procedure, promise) in PROCEDURES_OF_CONSUMERS {
+        let mutant = otherwise(procedure);
+        let breaks = |seed| {
+            let broken = run_read(seed, mutant, false).err();
+            broken.is_some_and(|broken| broken.contains(promise))
+        };
+        assert!(
+            (0..SEEDS_READ_UNTIL_BROKEN_MAX).any(breaks),
+            "{mutant:?} does not break {promise:?} within {SEEDS_READ_UNTIL_BROKEN_MAX} seeds"
+        );
+    }
+}
+
+#[test]
+fn no_promise_breaks_without_a_step_of_the_consumers_that_others_imply() {
+    for (procedure, _) in IMPLIED_OF_CONSUMERS {
+        check_read_holds(0..SEEDS_READ_IMPLIED, otherwise(procedure));
+    }
 }
 
 #[test]
@@ -130,11 +191,7 @@ fn no_promise_breaks_without_a_condition_that_others_imply() {
 #[test]
 fn a_promise_breaks_without_any_step_of_the_procedure() {
     for (procedure, broken) in PROCEDURES {
-        let mutant = Mutant {
-            procedure,
-            ..Mutant::default()
-        };
-        check_breaks(mutant, broken);
+        check_breaks(otherwise(procedure), broken);
     }
 }
 
@@ -151,6 +208,19 @@ fn every_kind_of_write_that_a_plan_holds_is_listed_above() {
     assert_eq!(occur, listed);
 }
 
+fn replayed() -> Option<Range<u64>> {
+    let seed = std::env::var("CROSSPOINT_SEED").ok()?;
+    let seed = seed.parse::<u64>().unwrap();
+    Some(seed..seed + 1)
+}
+
+fn otherwise(procedure: Procedure) -> Mutant {
+    Mutant {
+        procedure,
+        ..Mutant::default()
+    }
+}
+
 fn off(kind: Kind) -> Mutant {
     Mutant {
         off: Some(kind),
@@ -162,6 +232,13 @@ fn check_holds(seeds: Range<u64>, mutant: Mutant) {
     if let Some((seed, _)) = broken_by(seeds, mutant).next() {
         let broken = run(seed, mutant, true).unwrap_err();
         panic!("CROSSPOINT_SEED={seed} with {mutant:?}: {broken}");
+    }
+}
+
+fn check_read_holds(mut seeds: Range<u64>, mutant: Mutant) {
+    if let Some(seed) = seeds.find(|seed| run_read(*seed, mutant, false).is_err()) {
+        let broken = run_read(seed, mutant, true).unwrap_err();
+        panic!("CROSSPOINT_SEED={seed} with {mutant:?}, consumers: {broken}");
     }
 }
 

@@ -3,8 +3,8 @@
 use carriers::simulator::Outbox;
 use carriers::twilio;
 use routing::{
-    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationSid,
-    Fresh, NumberSid, ParticipantSid, WebhookSid,
+    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, CarrierName, ChangeId,
+    ConversationSid, Fresh, NumberSid, ParticipantSid, WebhookSid,
 };
 use store::Store;
 
@@ -27,6 +27,17 @@ pub struct Carriers {
     pub twilio: Option<twilio::Sender>,
     /// In the local stack alone.
     pub simulator: Option<Outbox>,
+}
+
+impl Carriers {
+    /// The carrier of a number that names none: Twilio, unless there is only the simulator to send by, which no client
+    /// library can name.
+    pub fn default_name(&self) -> CarrierName {
+        match self.twilio.is_none() && self.simulator.is_some() {
+            true => CarrierName::Simulator,
+            false => CarrierName::Twilio,
+        }
+    }
 }
 
 /// The address that carriers sign and that links point to: scheme, host and port, and perhaps a path; no `/` at the
@@ -53,13 +64,7 @@ impl App {
         let caller = Caller::new(config.token.as_str());
         let twilio = config.twilio.as_ref().map(|credentials| {
             let TwilioCredentials { account, token } = credentials;
-            let http = caller.http().clone();
-            twilio::Sender::new(
-                http,
-                *account,
-                token.as_str(),
-                config.twilio_api_url.as_str(),
-            )
+            twilio::Sender::new(*account, token.as_str(), config.twilio_api_url.as_str())
         });
         App {
             store,

@@ -1,6 +1,7 @@
 //! The way to other people's servers: signed, bounded in time and size, redirects not followed.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use carriers::signature;
@@ -10,7 +11,8 @@ use routing::{Call, Method};
 /// An HTTP client, and the token that signs what it sends.
 #[derive(Clone)]
 pub struct Caller {
-    http: reqwest::Client,
+    /// Made at the first call: it reads the certificates of the system, and most messages call nobody.
+    http: Arc<OnceLock<reqwest::Client>>,
     token: String,
 }
 
@@ -58,14 +60,8 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(5);
 impl Caller {
     /// `token` signs every request; it opens our API, so it is never logged.
     pub fn new(token: impl Into<String>) -> Caller {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIME_MAX)
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .user_agent(concat!("Crosspoint/", env!("CARGO_PKG_VERSION")))
-            .build();
         Caller {
-            http: http.expect("the TLS library has its defaults"),
+            http: Arc::default(),
             token: token.into(),
         }
     }
@@ -111,7 +107,15 @@ impl Caller {
 
     /// The client, for calls that we do not sign.
     pub fn http(&self) -> &reqwest::Client {
-        &self.http
+        self.http.get_or_init(|| {
+            let http = reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIME_MAX)
+                .pool_idle_timeout(IDLE_TIME_MAX)
+                .user_agent(concat!("Crosspoint/", env!("CARGO_PKG_VERSION")))
+                .build();
+            http.expect("the TLS library has its defaults")
+        })
     }
 
     fn request(
@@ -129,7 +133,7 @@ impl Caller {
                 let pairs = parameters
                     .iter()
                     .map(|(name, value)| (name.as_str(), value.as_str()));
-                self.http
+                self.http()
                     .post(parse(url)?)
                     .header(
                         "X-Twilio-Signature",
@@ -144,7 +148,7 @@ impl Caller {
             Method::Get => {
                 let separator = if url.contains('?') { '&' } else { '?' };
                 let url = format!("{url}{separator}{encoded}");
-                self.http
+                self.http()
                     .get(parse(&url)?)
                     .header("X-Twilio-Signature", signature::sign_url(&self.token, &url))
             }
@@ -176,7 +180,8 @@ fn retry_after_s(response: &reqwest::Response, now: Timestamp) -> Option<i64> {
         return Some(seconds);
     }
     let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(at.duration_since(now).as_secs())
+    // Not a second too early.
+    Some(at.duration_since(now).as_secs().saturating_add(1))
 }
 
 fn parse(url: &str) -> Result<reqwest::Url, CallError> {

@@ -260,12 +260,13 @@ impl Store {
         Ok(())
     }
 
-    /// Passes over what is owed to nobody, without a lease, and clears the due time that was seen. Nothing happens where
-    /// the cursor is not as it was seen, or somebody has it.
+    /// Passes over what is owed to nobody, without a lease, and clears the due time that was seen if nothing lies behind
+    /// (`ended`). Nothing happens where the cursor is not as it was seen, or somebody has it.
     pub async fn cursor_skip(
         &self,
         seen: Seen<'_>,
         next: Position,
+        ended: bool,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let mut update = Update::new(seen.conversation, seen.consumer);
@@ -283,7 +284,7 @@ impl Store {
                 if cursor.failures > 0 {
                     update.set("fa", "failures", number(0));
                 }
-                if let Some(due) = cursor.due.filter(|due| *due <= seen.at) {
+                if let Some(due) = cursor.due.filter(|due| ended && *due <= seen.at) {
                     update.value("seen_due", milliseconds(due));
                     // What waits in a lane still does.
                     update.due(cursor.lanes.iter().map(|lane| lane.due).min(), Some(due));

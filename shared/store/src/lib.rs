@@ -16,10 +16,13 @@
 //! | metadata | `C#CH` / `M` | `S#IS#16` / created, CH | – |
 //! | participant | `C#CH` / `P#MB` | – | `A#address` or `I#IS#identity` / CH, MB |
 //! | claim of an identity | `C#CH` / `I#identity` | – | – |
+//! | cursor of a consumer | `C#CH` / `KP`, `KR`, `KN` | `D#16` / due, only while it waits | – |
 //! | scoped webhook | `C#CH` / `KW#WH` | – | – |
 //! | timer; purge job | `C#CH` / `T`; `Z` | `D#16` / due | – |
 //! | unique name | `U#IS#name` / `U` | – | – |
 //! | journal entry | `J#SM` / carrier, account, number | `T#day#16` / time | `O#address` / time |
+//! | outbound record | `O#SM` / `O` | `T#day#16` / time | `O#address` / time |
+//! | the sweep's mark | `SW#16` / `W` | – | – |
 //! | number | `N#address` / `N` | `LN` / created | – |
 //! | address configuration | `N#address` / `A` | `LA` / created | – |
 //! | account settings, 8 equal copies | `ACC#i` / `A` | – | – |
@@ -45,6 +48,11 @@
 //! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
 //! | delete | 2 | 3 | as close, and 2 + 1 |
 //! | message by REST | 2; by a named author 3 | 2–3 | 1 + 1 |
+//! | webhook told of an event, at the first attempt | 4 | 4 | 2, both of the cursor; each further event of the run 1 |
+//! | … that fails | 3 | 3 | 2 + 1 |
+//! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
+//! | run with nothing to do | 1 | 3 | – |
+//! | the clock, with nothing to do | 48 | 16 reads, 32 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
 //! | a page of messages | 1 | by size | – |
 //! | conversations of an address | 3 | by size | – |

@@ -1,10 +1,9 @@
 //! The end of a deleted conversation: its items go, its last slot last of them.
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, ReturnConsumedCapacity, WriteRequest,
+    AttributeValue, Delete, DeleteRequest, ReturnConsumedCapacity, TransactWriteItem, WriteRequest,
 };
-use routing::{ConversationSid, ItemKey};
+use routing::{Consumer, ConversationSid, ItemKey};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
@@ -21,8 +20,8 @@ const PAGES_MAX: usize = 4;
 const BATCH_ROUNDS_MAX: u32 = 8;
 
 impl Store {
-    /// Deletes what stands in a conversation's partition, but for its last slot and the purge itself. `true`: nothing
-    /// else is left.
+    /// Deletes what stands in a conversation's partition, but for its last slot, the cursors that have passed it, and the
+    /// purge itself. `true`: nothing else is left.
     pub async fn purge_before(
         &self,
         conversation: ConversationSid,
@@ -35,7 +34,9 @@ impl Store {
             let full = keys.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
             let stays = |item: &Item| {
                 let sk = item.get(SORT_KEY).and_then(|value| value.as_s().ok());
-                sk.is_some_and(|sk| *sk == last || sk == key::PURGE)
+                sk.is_some_and(|sk| {
+                    *sk == last || sk == key::PURGE || key::parse_cursor(sk).is_some()
+                })
             };
             let going: Vec<Item> = keys.into_iter().filter(|item| !stays(item)).collect();
             if going.is_empty() {
@@ -51,22 +52,31 @@ impl Store {
         Ok(false)
     }
 
-    /// Deletes the last slot, then the purge. A step that was cut short between the two is begun again.
+    /// Deletes what [`Store::purge_before`] has left, at once: a cursor that went before the last slot would begin anew.
     pub async fn purge_end(
         &self,
         conversation: ConversationSid,
+        last_slot: Option<u64>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        for key in self.partition_keys(conversation, deadline).await? {
-            let is_purge = key
-                .get(SORT_KEY)
-                .is_some_and(|sk| sk == &AttributeValue::S(key::PURGE.to_owned()));
-            if !is_purge {
-                self.delete(key, deadline).await?;
-            }
+        let cursors = Consumer::ALL.map(|consumer| key::cursor(conversation, consumer));
+        let purge = key::of(&ItemKey::Purge(conversation));
+        let last = last_slot.map(|slot| key::slot(conversation, slot));
+        let mut deletes = Vec::new();
+        for key in cursors.into_iter().chain(last).chain([purge]) {
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(item::key(key)))
+                .build();
+            let delete = delete.map_err(|error| StoreError::Refused {
+                operation: "build a transaction",
+                source: Box::new(error),
+            })?;
+            deletes.push(TransactWriteItem::builder().delete(delete).build());
         }
-        let purge = item::key(key::of(&ItemKey::Purge(conversation)));
-        self.delete(purge, deadline).await
+        self.transaction("end a purge", deletes, deadline)
+            .await
+            .map(drop)
     }
 
     async fn partition_keys(
@@ -127,19 +137,5 @@ impl Store {
             operation,
             source: "the table deletes only parts of a batch".into(),
         })
-    }
-
-    async fn delete(&self, key: Item, deadline: Deadline) -> Result<(), StoreError> {
-        let send = || {
-            self.client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(key.clone()))
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let decided = DeleteItemError::is_conditional_check_failed_exception;
-        let written = attempt::write("delete an item", deadline, send, decided, |_| false);
-        written.await.map(drop)
     }
 }

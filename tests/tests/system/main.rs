@@ -27,12 +27,19 @@ macro_rules! on_both_engines {
 
 mod bad_input;
 mod budget;
+mod doorbell;
 mod faults;
 mod forward;
 mod journey;
+mod number_webhook;
+mod post;
+mod post_faults;
 mod races;
+mod relay;
+mod relay_faults;
 mod rest_conversations;
 mod rest_messages;
 mod rest_participants;
 mod rest_settings;
+mod timers;
 mod veto;

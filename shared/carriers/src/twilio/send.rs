@@ -15,10 +15,9 @@ use crate::{Sending, Taken};
 /// Where Twilio is, but for tests.
 pub const API_URL: &str = "https://api.twilio.com";
 
-/// An account at Twilio, and the way there.
+/// An account at Twilio.
 #[derive(Clone)]
 pub struct Sender {
-    http: reqwest::Client,
     account: AccountSid,
     token: String,
     url: String,
@@ -48,14 +47,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 impl Sender {
     /// `api_url` has no `/` at its end.
-    pub fn new(
-        http: reqwest::Client,
-        account: AccountSid,
-        token: impl Into<String>,
-        api_url: &str,
-    ) -> Sender {
+    pub fn new(account: AccountSid, token: impl Into<String>, api_url: &str) -> Sender {
         Sender {
-            http,
             account,
             token: token.into(),
             url: format!("{api_url}/2010-04-01/Accounts/{account}/Messages.json"),
@@ -63,9 +56,13 @@ impl Sender {
     }
 
     /// Sends once. Every failure is an answer: what it means for the message is what matters.
-    pub async fn send(&self, sending: &Sending<'_>, time: Duration) -> Taken {
-        let request = self
-            .http
+    pub async fn send(
+        &self,
+        http: &reqwest::Client,
+        sending: &Sending<'_>,
+        time: Duration,
+    ) -> Taken {
+        let request = http
             .post(&self.url)
             .basic_auth(self.account, Some(&self.token))
             .header(

@@ -1,17 +1,24 @@
-//! A model of everything around the decisions: a table, processes that gather, decide and commit, and a scheduler that
-//! lets them take their steps in any order, lose answers and crash.
+//! A model of everything around the decisions: a table, processes that gather, decide and commit, consumers that read the
+//! logs, and a scheduler that lets them all take their steps in any order, lose answers and crash.
 //!
-//! The decisions are the crate's own; nothing of them is modelled. Not modelled: purge, TTL, capacity, reads that page.
+//! The decisions are the crate's own; nothing of them is modelled. What the service decides around them is: how a
+//! [`consumer`] runs follows `service::dispatch`, and must be changed with it. Not modelled: purge, TTL, capacity, reads
+//! that page, runs that outlive the sweep's distance (a test of `service::dispatch` compares the two).
 
+mod consumer;
+mod cursors;
+mod deliveries;
+mod dispatch;
 mod process;
 mod promises;
 mod rng;
 mod scenario;
+mod schedule;
 mod table;
 mod world;
 
 pub(crate) use promises::Broken;
-pub(crate) use scenario::run;
+pub(crate) use scenario::{run, run_read};
 pub(crate) use table::Kind;
 
 /// What is done otherwise than it should be.
@@ -36,4 +43,30 @@ pub(crate) enum Procedure {
     ForwardedBeforeJournaled,
     /// A copied state is no version of the metadata.
     StateCopyNotCounted,
+    NoLastLook,
+    LastLookBeforeTheLeaseIsBack,
+    /// Who passes over what is owed to nobody does not look once more.
+    NoLookAfterPassingOver,
+    GapsPassedOver,
+    /// A cursor moves though it does not stand where its mover saw it.
+    MovedFromAnywhere,
+    EverythingIsHeard,
+    BeginningAtTheFirstSlot,
+    MarkBeforeWake,
+    SweepUpToNow,
+    /// What lies behind a stretch in which nothing is owed is not looked at.
+    SweepLooksAtOneStretch,
+    DueClearedAtStart,
+    /// A due time is cleared though not all of the log was seen to its end.
+    DueClearedBeforeTheEnd,
+    /// The last move of a run clears whatever due time stands there.
+    DueOfOthersCleared,
+    NoLease,
+    LanesHoldUpOthers,
+    /// The sweep does not wake a cursor that has lanes and no due time.
+    LanesWithoutDueNotLookedFor,
+    NoClaimBeforeTheCall,
+    /// A claim that has run out is anybody's.
+    ClaimRunsOut,
+    UnknownIsNotTaken,
 }

@@ -89,7 +89,7 @@ async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Fact
     let Some(pair) = world.pairs.iter().find(|p| *p.address() == inbound.from) else {
         return facts;
     };
-    for read in shuffled(world, [0, 1, 2, 3]) {
+    for read in world.shuffled([0, 1, 2, 3]) {
         step().await;
         match read {
             0 => facts.journal = world.table.borrow().journal(&inbound.key).cloned(),
@@ -135,13 +135,6 @@ async fn read_tail(world: &World, facts: &mut Facts) {
     }
 }
 
-fn shuffled<const N: usize>(world: &World, mut items: [usize; N]) -> [usize; N] {
-    for last in (1..N).rev() {
-        items.swap(last, world.below(last + 1));
-    }
-    items
-}
-
 /// What a user asks by REST. What it is about is chosen, by chance, among what is there when it begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
@@ -178,6 +171,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
     step().await;
     let fresh = world.fresh(0);
     let subject = subject(&world, &wish, &fresh);
+    let quiet = world.quiet.is_some_and(|n| world.below(n) == 0);
     let (conversation, change) = (subject.conversation, fresh.change);
     world.note(|| format!("{wish:?} of {conversation} begins as change {change}"));
     let edit = match &wish {
@@ -198,7 +192,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
             continue;
         }
         let wanted = loop {
-            match decide(&wish, &seen, &fresh, verdict.as_ref()) {
+            match decide(&wish, &seen, (&fresh, quiet), verdict.as_ref()) {
                 Wanted::Ask(veto) => {
                     step().await;
                     verdict = Some(Verdict::on(&veto, world.veto_answer()));
@@ -351,7 +345,7 @@ fn subject(world: &World, wish: &Wish, fresh: &Fresh) -> Subject {
 async fn see(world: &World, subject: &Subject) -> Seen {
     let mut seen = Seen::default();
     let conversation = subject.conversation;
-    for read in shuffled(world, [0, 1, 2, 3, 4, 5]) {
+    for read in world.shuffled([0, 1, 2, 3, 4, 5]) {
         let wanted = match read {
             0..=2 => true,
             3 => subject.participant.is_some(),
@@ -409,12 +403,17 @@ impl<O> From<Result<Plan<O>, Refusal>> for Wanted {
     }
 }
 
-fn decide(wish: &Wish, seen: &Seen, fresh: &Fresh, verdict: Option<&Verdict>) -> Wanted {
+fn decide(
+    wish: &Wish,
+    seen: &Seen,
+    (fresh, quiet): (&Fresh, bool),
+    verdict: Option<&Verdict>,
+) -> Wanted {
     let cause = Cause {
         fresh,
         account: &seen.account,
         source: Source::Api,
-        quiet: false,
+        quiet,
     };
     if let Wish::Create(unique_name) = wish {
         let new = super::scenario::new_conversation(unique_name.clone());

@@ -65,6 +65,8 @@ pub(crate) struct Table {
     pub(crate) state_copies_uncounted: bool,
     /// Counts the changes of visible items.
     pub(crate) changes: u64,
+    /// Entries that became visible since somebody looked: when they were made, and whose log has grown.
+    pub(crate) appended: Vec<(Timestamp, ConversationSid)>,
 }
 
 pub(crate) fn kind(write: &Write) -> Kind {
@@ -246,6 +248,7 @@ impl Table {
         let key = write.key();
         let state_copy = matches!(write, Write::SetState { .. });
         if let Write::Append(entry) = &write {
+            self.appended.push((entry.at, entry.conversation));
             match self.logs.iter_mut().find(|(c, _)| *c == entry.conversation) {
                 Some((_, newest)) => *newest = entry.slot.max(*newest),
                 None => self.logs.push((entry.conversation, entry.slot)),

@@ -12,6 +12,7 @@ use routing::{
 };
 
 use super::Procedure;
+use super::dispatch::{Dispatch, REQUEST_S_MAX};
 use super::promises::{Broken, History};
 use super::rng::Rng;
 use super::table::{Kind, Sent, Table, kind};
@@ -28,6 +29,14 @@ pub(crate) struct Faults {
     /// A copy of the request stays in the network and arrives later.
     pub(crate) delayed_copy: Option<usize>,
     pub(crate) crash: Option<usize>,
+    pub(crate) ring_lost: Option<usize>,
+    pub(crate) ring_doubled: Option<usize>,
+    /// An endpoint or a carrier does not take what it is given.
+    pub(crate) not_told: Option<usize>,
+    /// An endpoint or a carrier takes what it is given, and does not get to say so.
+    pub(crate) told_in_vain: Option<usize>,
+    /// Leases run out, and requests die, while their processes are held up.
+    pub(crate) stalls: bool,
 }
 
 pub(crate) struct World {
@@ -36,6 +45,12 @@ pub(crate) struct World {
     pub(crate) rng: RefCell<Rng>,
     pub(crate) faults: Faults,
     pub(crate) procedure: Procedure,
+    /// Nothing goes wrong any more.
+    pub(crate) healthy: Cell<bool>,
+    /// How many REST changes are quiet: one in so many.
+    pub(crate) quiet: Option<usize>,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) marks: Cell<u32>,
     pub(crate) messages: Vec<Inbound>,
     pub(crate) keys: Vec<MessageKey>,
     pub(crate) pairs: [Pair; 2],
@@ -66,6 +81,9 @@ pub(crate) struct Beginning {
     pub(crate) autocreation: bool,
     pub(crate) own_webhook: bool,
     pub(crate) pre_webhook: bool,
+    pub(crate) post_webhook: bool,
+    pub(crate) quiet: Option<usize>,
+    pub(crate) dispatch: Dispatch,
     pub(crate) messages: Vec<Inbound>,
 }
 
@@ -83,7 +101,14 @@ impl World {
         let pre = beginning
             .pre_webhook
             .then(|| support::url("https://example.com/pre"));
+        let post = beginning
+            .post_webhook
+            .then(|| support::url("https://example.com/post"));
         let world = World {
+            healthy: Cell::new(false),
+            quiet: beginning.quiet,
+            dispatch: beginning.dispatch,
+            marks: Cell::new(0),
             keys: beginning.messages.iter().map(|m| m.key.clone()).collect(),
             messages: beginning.messages,
             table: RefCell::new(beginning.table),
@@ -97,7 +122,7 @@ impl World {
                 ..Facts::default()
             },
             account: RefCell::new(AccountSettings {
-                webhooks: Webhooks::default().with_urls(pre, None),
+                webhooks: Webhooks::default().with_urls(pre, post),
                 timers: super::scenario::TIMERS,
                 ..AccountSettings::default()
             }),
@@ -134,8 +159,20 @@ impl World {
         self.rng.borrow_mut().pick(of)
     }
 
+    pub(crate) fn shuffled<const N: usize>(&self, mut items: [usize; N]) -> [usize; N] {
+        for last in (1..N).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+        items
+    }
+
+    /// When a request that begins now has no time left, where time matters.
+    pub(crate) fn request_until(&self) -> Option<Timestamp> {
+        (!self.dispatch.consumers.is_empty()).then(|| support::at(self.now.get() + REQUEST_S_MAX))
+    }
+
     pub(crate) fn happens(&self, fault: Option<usize>) -> bool {
-        fault.is_some_and(|n| self.rng.borrow_mut().one_in(n))
+        !self.healthy.get() && fault.is_some_and(|n| self.rng.borrow_mut().one_in(n))
     }
 
     pub(crate) fn note(&self, line: impl FnOnce() -> String) {
@@ -297,7 +334,7 @@ impl World {
         Ok(())
     }
 
-    fn answer_lost(&self) -> bool {
+    pub(crate) fn answer_lost(&self) -> bool {
         let lost = self.happens(self.faults.answer_lost);
         if lost {
             self.note(|| "the answer is lost: the same again".to_owned());

@@ -62,19 +62,23 @@ pub(super) async fn go_on(
     let end = entries
         .last()
         .map_or(from, |last| Position::slot(last.slot + 1));
+    let ended = end.slot > tail.slot;
     if !owed && !lanes_due {
         let woken = cursor.is_some_and(|cursor| cursor.due.is_some_and(|due| due <= now));
         if woken || end.slot - from.slot >= IDLE_SLOTS_MAX {
-            store.cursor_skip(seen, end, run.deadline).await?;
-            let more = end > from && end.slot <= tail.slot;
-            return Ok(if more { Looked::Again } else { Looked::Done });
+            store.cursor_skip(seen, end, ended, run.deadline).await?;
+            // Whoever saw more found the cursor moved, and left it to this run. A gap is rung for when it closes.
+            return Ok(match ended || end > from {
+                true => Looked::Left(end.slot),
+                false => Looked::Done,
+            });
         }
         return Ok(Looked::Done);
     }
     let lease = run.lease();
     let held = store.cursor_lease(seen, from, lease, run.deadline);
     match held.await? {
-        Some(held) => serve(run, held, look, &entries, end).await,
+        Some(held) => serve(run, held, look, &entries, end, ended).await,
         None => Ok(Looked::Done),
     }
 }
@@ -88,33 +92,44 @@ pub(super) async fn lags(
     let Some(tail) = look.tail() else {
         return Ok(None);
     };
-    let from = look
-        .cursor(consumer)
-        .map_or(Position::default(), |cursor| cursor.next);
-    if from.slot > tail.slot {
-        return Ok(None);
+    let cursor = look.cursor(consumer);
+    let first = cursor.map_or(Position::default(), |cursor| cursor.next);
+    // A run that moved the cursor and died left lanes behind, and no due time.
+    if cursor.is_some_and(|cursor| cursor.due.is_none() && !cursor.lanes.is_empty()) {
+        return Ok(Some(first));
     }
-    let entries = run
-        .app
-        .store
-        .stretch(run.conversation, from.slot, look, run.deadline)
-        .await?;
-    let owed = entries
-        .iter()
-        .any(|entry| !entry.served(consumer).is_empty());
-    Ok(owed.then_some(from))
+    let mut slot = first.slot;
+    while slot <= tail.slot {
+        let entries = run
+            .app
+            .store
+            .stretch(run.conversation, slot, look, run.deadline)
+            .await?;
+        let owes = |entry: &Entry| !entry.served(consumer).is_empty();
+        if entries.iter().any(owes) {
+            return Ok(Some(first));
+        }
+        let Some(last) = entries.last() else {
+            break;
+        };
+        slot = last.slot + 1;
+    }
+    Ok(None)
 }
 
+/// First those who keep up, then those who lag: whoever hangs in a lane has the others behind it for no longer than one
+/// attempt. `ended`: nothing lies behind the stretch. Else the cursor stays due, for nobody may come back to it.
 async fn serve(
     run: Run<'_>,
     mut held: Held,
     look: &Look,
     entries: &[Entry],
     end: Position,
+    ended: bool,
 ) -> Result<Looked, StoreError> {
     let store = &run.app.store;
     let consumer = held.consumer;
-    let mut lanes = lanes(run, &held, look).await?;
+    let mut lanes = held.cursor.lanes.clone();
     let mut next = held.cursor.next;
     for entry in entries {
         let recipients: Vec<Recipient> = entry
@@ -123,15 +138,8 @@ async fn serve(
             .filter(|recipient| !lanes.iter().any(|lane| &lane.recipient == recipient))
             .collect();
         if !recipients.is_empty() {
-            // Of what has been done so far the cursor must tell before more is.
-            if next != held.cursor.next || lanes != held.cursor.lanes {
-                let (until, deadline) = (run.lease_until(), run.deadline);
-                let moved = store
-                    .cursor_move(&mut held, next, 0, lanes.clone(), until, deadline)
-                    .await?;
-                if !moved {
-                    return Ok(Looked::Done);
-                }
+            if !saved(run, &mut held, next, &lanes).await? {
+                return Ok(Looked::Done);
             }
             if !run.has_time() {
                 let rest = rest(next, lanes, Some(run.now()));
@@ -150,10 +158,34 @@ async fn serve(
         }
         next = Position::slot(entry.slot + 1);
     }
+    if lanes.iter().any(|lane| lane.due <= run.now()) {
+        if !saved(run, &mut held, end, &lanes).await? {
+            return Ok(Looked::Done);
+        }
+        lanes = went_on(run, &held, look).await?;
+    }
+    let due = (!ended).then(|| run.now());
     store
-        .cursor_leave(held, &rest(end, lanes, None), run.deadline)
+        .cursor_leave(held, &rest(end, lanes, due), run.deadline)
         .await?;
     Ok(Looked::Left(end.slot))
+}
+
+/// Of what has been done so far the cursor must tell before more is. `false`: the run holds it no more.
+async fn saved(
+    run: Run<'_>,
+    held: &mut Held,
+    next: Position,
+    lanes: &[Lane],
+) -> Result<bool, StoreError> {
+    if next == held.cursor.next && lanes == held.cursor.lanes {
+        return Ok(true);
+    }
+    let (until, deadline) = (run.lease_until(), run.deadline);
+    let store = &run.app.store;
+    store
+        .cursor_move(held, next, 0, lanes.to_vec(), until, deadline)
+        .await
 }
 
 fn rest(next: Position, lanes: Vec<Lane>, due: Option<Timestamp>) -> Rest {
@@ -191,16 +223,15 @@ fn lane(
 }
 
 /// The lanes after those that are due have gone on, all at once.
-async fn lanes(run: Run<'_>, held: &Held, look: &Look) -> Result<Vec<Lane>, StoreError> {
+async fn went_on(run: Run<'_>, held: &Held, look: &Look) -> Result<Vec<Lane>, StoreError> {
     let now = run.now();
-    let went_on = held.cursor.lanes.iter().map(|lane| async move {
+    let each = held.cursor.lanes.iter().map(|lane| async move {
         match lane.due <= now && run.has_time() {
             true => go_on_in_lane(run, held, look, lane).await,
             false => Ok(Some(lane.clone())),
         }
     });
-    let lanes: Result<Vec<Option<Lane>>, StoreError> =
-        join_all(went_on).await.into_iter().collect();
+    let lanes: Result<Vec<Option<Lane>>, StoreError> = join_all(each).await.into_iter().collect();
     Ok(lanes?.into_iter().flatten().collect())
 }
 

@@ -42,7 +42,7 @@ const ATTEMPT_RESERVE: Duration = Duration::from_secs(20);
 /// How long a run has a cursor to itself after each of its moves; between two moves lies one attempt, or a bounded
 /// number of them.
 const LEASE_TIME: Duration = Duration::from_secs(45);
-/// How often a run looks for more. What is left after that is for the next run, which the clock begins.
+/// How often a run looks for more. What is left after that is due, and for the next run.
 const LOOKS_MAX: usize = 200;
 /// How many slots that owe nothing a cursor may lag behind before it is moved for that alone: moving it costs a write,
 /// not moving it a longer read.

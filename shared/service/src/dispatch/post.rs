@@ -1,7 +1,9 @@
 //! The account's post-action webhook: every event in its order, one after the other; an event that fails holds up those
 //! behind it, in its own conversation alone.
 
-use routing::{Call, Consumer, Entry, Event, Position, Webhooks, ahead, beginning, retry_at};
+use routing::{
+    Ahead, Call, Consumer, Cursor, Entry, Event, Position, Webhooks, ahead, beginning, retry_at,
+};
 use store::{Held, Look, Rest, Seen, StoreError};
 
 use super::{DELIVERY_TIME_MAX, IDLE_SLOTS_MAX, Looked, Run, jitter};
@@ -20,19 +22,23 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         cursor,
         at: now,
     };
-    if cursor.is_some_and(|cursor| cursor.leased(now) || cursor.due_ahead(now)) {
+    let webhooks = &look.account.webhooks;
+    let beginning = beginning(Consumer::Post, &tail, webhooks);
+    // What waits for a time is the business of the webhook that failed; one that was set anew does not wait for it.
+    let waits = |cursor: &Cursor| cursor.due_ahead(now) && cursor.next >= beginning;
+    if cursor.is_some_and(|cursor| cursor.leased(now) || waits(cursor)) {
         return Ok(Looked::Done);
     }
-    let webhooks = &look.account.webhooks;
     let woken = cursor.is_some_and(|cursor| cursor.due.is_some());
     let Some(call) = post_call(webhooks) else {
         // Nobody is to hear anything; a webhook that comes later starts later.
         if let Some(cursor) = cursor.filter(|_| woken) {
-            store.cursor_skip(seen, cursor.next, run.deadline).await?;
+            store
+                .cursor_skip(seen, cursor.next, true, run.deadline)
+                .await?;
         }
         return Ok(Looked::Done);
     };
-    let beginning = beginning(Consumer::Post, &tail, webhooks);
     let stands = cursor.map_or(beginning, |cursor| cursor.next);
     let from = stands.max(beginning);
     let entries = match from.slot > tail.slot {
@@ -44,6 +50,7 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         }
     };
     let ahead = ahead(from, &entries, webhooks);
+    let ended = ahead.end.slot > tail.slot;
     let Some((first, _, _)) = ahead.owed.first() else {
         if ahead.settings_too_old {
             store::pause(1, run.deadline).await;
@@ -51,9 +58,14 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         }
         let idle = ahead.end.slot.saturating_sub(stands.slot);
         if woken || ahead.filtered || idle >= IDLE_SLOTS_MAX {
-            store.cursor_skip(seen, ahead.end, run.deadline).await?;
-            let more = !entries.is_empty() && ahead.end.slot <= tail.slot;
-            return Ok(if more { Looked::Again } else { Looked::Done });
+            store
+                .cursor_skip(seen, ahead.end, ended, run.deadline)
+                .await?;
+            // Whoever saw more found the cursor moved, and left it to this run. A gap is rung for when it closes.
+            return Ok(match ended || !entries.is_empty() {
+                true => Looked::Left(ahead.end.slot),
+                false => Looked::Done,
+            });
         }
         return Ok(Looked::Done);
     };
@@ -65,7 +77,7 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
                 true => held.cursor.failures,
                 false => 0,
             };
-            deliver(run, held, failures, &call, &ahead.owed, ahead.end).await
+            deliver(run, held, failures, &call, &ahead, ended).await
         }
         None => Ok(Looked::Done),
     }
@@ -79,18 +91,24 @@ pub(super) async fn lags(run: Run<'_>, look: &Look) -> Result<Option<Position>, 
     };
     let cursor = look.cursor(Consumer::Post);
     let beginning = beginning(Consumer::Post, &tail, webhooks);
-    let from = cursor.map_or(beginning, |cursor| cursor.next.max(beginning));
-    if from.slot > tail.slot {
-        return Ok(None);
+    let first = cursor.map_or(beginning, |cursor| cursor.next.max(beginning));
+    let mut from = first;
+    while from.slot <= tail.slot {
+        let entries = run
+            .app
+            .store
+            .stretch(run.conversation, from.slot, look, run.deadline)
+            .await?;
+        let ahead = ahead(from, &entries, webhooks);
+        if !ahead.owed.is_empty() || ahead.settings_too_old {
+            return Ok(Some(first));
+        }
+        if entries.is_empty() {
+            break;
+        }
+        from = ahead.end;
     }
-    let entries = run
-        .app
-        .store
-        .stretch(run.conversation, from.slot, look, run.deadline)
-        .await?;
-    let ahead = ahead(from, &entries, webhooks);
-    let lags = !ahead.owed.is_empty() || ahead.settings_too_old;
-    Ok(lags.then_some(from))
+    Ok(None)
 }
 
 fn post_call(webhooks: &Webhooks) -> Option<Call> {
@@ -101,16 +119,17 @@ fn post_call(webhooks: &Webhooks) -> Option<Call> {
     })
 }
 
+/// `ended`: nothing lies behind the stretch. Else the cursor stays due, for nobody may come back to it.
 async fn deliver(
     run: Run<'_>,
     mut held: Held,
     mut failures: u32,
     call: &Call,
-    owed: &[(Position, &Entry, &Event)],
-    end: Position,
+    ahead: &Ahead<'_>,
+    ended: bool,
 ) -> Result<Looked, StoreError> {
     let store = &run.app.store;
-    for (index, (position, entry, event)) in owed.iter().enumerate() {
+    for (index, (position, entry, event)) in ahead.owed.iter().enumerate() {
         if index > 0 {
             failures = 0;
             let until = run.lease_until();
@@ -148,13 +167,13 @@ async fn deliver(
         );
     }
     let rest = Rest {
-        next: end,
+        next: ahead.end,
         failures: 0,
         lanes: Vec::new(),
-        due: None,
+        due: (!ended).then(|| run.now()),
     };
     store.cursor_leave(held, &rest, run.deadline).await?;
-    Ok(Looked::Left(end.slot))
+    Ok(Looked::Left(ahead.end.slot))
 }
 
 /// The webhook was not told, or did not say that it was.

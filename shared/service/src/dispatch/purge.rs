@@ -27,7 +27,7 @@ pub(super) async fn purge(
         deadline,
     };
     let Some(tail) = look.tail() else {
-        return app.store.purge_end(conversation, deadline).await;
+        return app.store.purge_end(conversation, None, deadline).await;
     };
     if !tail.header.terminal || waited_for(run, &look).await? {
         let due = after(app.clock.now(), PUT_OFF);
@@ -41,7 +41,9 @@ pub(super) async fn purge(
         .purge_before(conversation, tail.slot, deadline)
         .await?
     {
-        app.store.purge_end(conversation, deadline).await?;
+        app.store
+            .purge_end(conversation, Some(tail.slot), deadline)
+            .await?;
         tracing::info!(%conversation, "conversation {conversation} is purged");
     }
     Ok(())

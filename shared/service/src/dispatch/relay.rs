@@ -31,6 +31,13 @@ pub(super) async fn send(
         return Ok(Served::Done);
     };
     let (store, conversation) = (&run.app.store, run.conversation);
+    // Before the claim: from there on, whoever fails leaves a message behind that nobody knows of whether it was sent.
+    let (number, configuration) = store.receiver_get(held.pair.proxy(), run.deadline).await?;
+    let carrier = match (number, configuration) {
+        (Some(number), _) => Some(number.carrier),
+        (None, Some(_)) => Some(run.app.carriers.default_name()),
+        (None, None) => None,
+    };
     let attempt: [u8; 16] = random();
     let mms = !message.media.is_empty();
     let outbound = Outbound {
@@ -75,7 +82,7 @@ pub(super) async fn send(
         message: message_sid,
         conversation,
     };
-    let taken = call(run, &sending).await?;
+    let taken = call(run, carrier, &sending).await;
     let (to, from) = (held.pair.address().masked(), held.pair.proxy().masked());
     let (state, served) = match taken {
         Taken::Accepted { id } => {
@@ -122,21 +129,20 @@ fn alarm(run: Run<'_>, outbound: &Outbound, reason: &str) {
     );
 }
 
-/// Calls the carrier that has the number, once.
-async fn call(run: Run<'_>, sending: &Sending<'_>) -> Result<Taken, StoreError> {
-    let (number, _) = run
-        .app
-        .store
-        .receiver_get(sending.from, run.deadline)
-        .await?;
+/// Calls the carrier, once.
+async fn call(run: Run<'_>, carrier: Option<CarrierName>, sending: &Sending<'_>) -> Taken {
     let carriers = &run.app.carriers;
     let not = |reason: &str| Taken::Not {
         retry_after_s: None,
         reason: reason.to_owned(),
     };
-    Ok(match number.map(|number| number.carrier) {
+    match carrier {
         Some(CarrierName::Twilio) => match &carriers.twilio {
-            Some(sender) => sender.send(sending, DELIVERY_TIME_MAX).await,
+            Some(sender) => {
+                sender
+                    .send(run.app.caller.http(), sending, DELIVERY_TIME_MAX)
+                    .await
+            }
             None => not("there are no credentials for Twilio"),
         },
         Some(CarrierName::Simulator) => match &carriers.simulator {
@@ -144,5 +150,5 @@ async fn call(run: Run<'_>, sending: &Sending<'_>) -> Result<Taken, StoreError> 
             None => not("the simulator is not here"),
         },
         None => not("the proxy address is no number of ours any more"),
-    })
+    }
 }

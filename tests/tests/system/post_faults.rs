@@ -1,0 +1,778 @@
+//! Post-action webhooks that fail, and a dispatch that dies: what must be told is told, in its order, at the latest when
+//! all is well again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use routing::RETRY_DELAYS_S;
+use tests::receiver::{Received, Receiver, Reply};
+use tests::system::{OURS, TestSystem, encode, only, sid, text};
+use tests::wire::Fault;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+on_both_engines!(
+    a_webhook_that_fails_is_tried_again_with_the_same_token,
+    pauses_grow_for_a_day_and_then_the_next_event_goes_on,
+    attempts_are_counted_for_each_event,
+    a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one,
+    retry_after_is_the_least_pause,
+    a_conversation_that_fails_holds_up_no_other,
+    an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed,
+    a_success_is_one_whatever_its_status_and_body,
+    servers_that_misbehave_are_told_in_the_end,
+    a_url_that_nobody_answers_at_is_tried_again,
+    a_fault_at_any_call_of_a_run_loses_and_doubles_nothing,
+    a_run_that_is_killed_at_any_call_loses_nothing,
+    a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token,
+    a_clock_that_is_killed_at_any_call_loses_nothing,
+    a_long_backlog_survives_a_run_that_is_killed_on_its_way,
+);
+
+/// Longer than any lease, and than the sweep lies behind.
+const RECOVERY: Duration = Duration::from_secs(360);
+
+fn parameters<'a>(received: &'a [Received], name: &str) -> Vec<&'a str> {
+    received
+        .iter()
+        .map(|received| received.parameter(name).unwrap_or_default())
+        .collect()
+}
+
+fn of_conversation(received: &[Received], conversation: &str) -> Vec<Received> {
+    received
+        .iter()
+        .filter(|received| received.parameter("ConversationSid") == Some(conversation))
+        .cloned()
+        .collect()
+}
+
+/// What was told of a conversation is all of its `count` events in their order; what was told again was told with the
+/// same token, and before anything later.
+#[track_caller]
+fn assert_told_in_order(received: &[Received], conversation: &str, count: usize) {
+    let own = of_conversation(received, conversation);
+    let mut tokens: BTreeMap<usize, String> = BTreeMap::new();
+    let mut last = 0;
+    for received in &own {
+        let sequence = received.parameter("Sequence").unwrap_or_default();
+        let sequence: usize = sequence.parse().expect("a number");
+        assert!(
+            sequence == last || sequence == last + 1,
+            "{:?}",
+            parameters(&own, "Sequence")
+        );
+        last = sequence;
+        let token = tokens.entry(sequence).or_insert_with(|| received.token());
+        assert_eq!(*token, received.token(), "event {sequence}");
+    }
+    let all: Vec<usize> = (0..count).collect();
+    let told: Vec<usize> = tokens.keys().copied().collect();
+    assert_eq!(told, all, "of {conversation}");
+    let mut distinct: Vec<&String> = tokens.values().collect();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), count);
+}
+
+/// A conversation that a message makes: three events.
+async fn created(system: &TestSystem, number: u64) -> String {
+    let from = format!("+1555100{number:04}");
+    let answer = system.message(&sid(number), &from, OURS, "hello").await;
+    assert!(answer.accepted(), "{}", answer.text());
+    let path = format!(
+        "/v1/ParticipantConversations?{}",
+        encode(&[("Address", &from)])
+    );
+    text(&only(system.list(&path).await)["conversation_sid"])
+}
+
+async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSystem) {
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = failures.clone();
+    let receiver = Receiver::start(move |_| {
+        let status = match counted.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => 500,
+            _ => 204,
+        };
+        Reply::new(status, "")
+    })
+    .await;
+    let system = system.dispatch().await;
+    system.hear(&receiver.url(), &[]).await;
+    let created = system
+        .post_with_webhooks("/v1/Conversations", &[("FriendlyName", "x")])
+        .await
+        .expect(201);
+    receiver.wait_for(1).await;
+    // A run that has told is not yet one that has said when to try again.
+    for _ in 0..200 {
+        if receiver.received().len() >= 3 {
+            break;
+        }
+        system.pass("PT40S").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let received = receiver.wait_for(3).await;
+    let tokens: Vec<String> = received.iter().map(Received::token).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    let counts: Vec<_> = received
+        .iter()
+        .map(|received| received.parameter("RetryCount"))
+        .collect();
+    assert_eq!(counts, [Some("0"), Some("1"), Some("2")]);
+    assert_eq!(
+        received[2].parameter("ConversationSid"),
+        Some(text(&created["sid"]).as_str())
+    );
+}
+
+async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSystem) {
+    let refused = "onConversationAdded";
+    let receiver = Receiver::start(move |received| {
+        let status = match received.parameter("EventType") == Some(refused) {
+            true => 500,
+            false => 200,
+        };
+        Reply::new(status, "")
+    })
+    .await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let conversation = created(&system, 0).await;
+    let mut failed = system.app.clock.now();
+    system.run(&conversation).await;
+    assert_eq!(receiver.received().len(), 1);
+    for (attempts, delay_s) in (1..).zip(RETRY_DELAYS_S) {
+        // Before its time nothing is tried, whoever rings and whatever the clock and the sweep find.
+        let delay = Duration::from_secs(delay_s.unsigned_abs());
+        let early = delay * 6 / 10;
+        system.later(early).await;
+        let from = format!("+1555100{:04}", 0);
+        let body = attempts.to_string();
+        system
+            .message(&sid(100 + attempts), &from, OURS, &body)
+            .await;
+        system.run(&conversation).await;
+        // On a slow machine a pause of seconds may be over by now.
+        if system.app.clock.now() < failed + delay {
+            assert_eq!(receiver.received().len() as u64, attempts, "{delay_s}");
+        }
+        // At its time, and a tenth at most, it is.
+        failed = system.app.clock.now() + (delay / 2);
+        system.later(delay / 2 + Duration::from_secs(1)).await;
+        let received = receiver.received();
+        if attempts < RETRY_DELAYS_S.len() as u64 {
+            assert_eq!(received.len() as u64, attempts + 1, "{delay_s}");
+        }
+    }
+    let received = receiver.received();
+    let (tried, rest) = received.split_at(11);
+    let counts: Vec<String> = (0..11).map(|count| count.to_string()).collect();
+    assert_eq!(parameters(tried, "RetryCount"), counts);
+    let tokens: Vec<String> = tried.iter().map(Received::token).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    // But for how often it was tried, each attempt says the same.
+    for attempt in tried {
+        let mut said = attempt.form();
+        said.remove("RetryCount");
+        let mut first = tried[0].form();
+        first.remove("RetryCount");
+        assert_eq!(said, first);
+    }
+    let sequences: Vec<String> = (1..13).map(|number| number.to_string()).collect();
+    assert_eq!(parameters(rest, "Sequence"), sequences);
+    assert!(
+        parameters(rest, "RetryCount")
+            .iter()
+            .all(|count| *count == "0")
+    );
+    assert!(rest.iter().all(|received| received.token() != tokens[0]));
+}
+
+/// What is passed over leaves its failures behind.
+async fn attempts_are_counted_for_each_event(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(500, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let conversation = created(&system, 0).await;
+    system.run(&conversation).await;
+    for pause in [6, 40] {
+        system.later(Duration::from_secs(pause)).await;
+    }
+    assert_eq!(
+        parameters(&receiver.received(), "RetryCount"),
+        ["0", "1", "2"]
+    );
+    // Nobody wants to hear of what failed any more.
+    let filters = [("Filters", "onMessageAdded")];
+    system.hear(&receiver.url(), &filters).await;
+    system.later(Duration::from_secs(140)).await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 4);
+    let last = &received[3];
+    assert_eq!(last.parameter("EventType"), Some("onMessageAdded"));
+    assert_eq!(last.parameter("RetryCount"), Some("0"), "its own attempts");
+    // And its own pauses: the first is 5 s.
+    receiver.answer(|_| Reply::new(200, ""));
+    system.later(Duration::from_secs(6)).await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 5, "tried again after the first pause");
+    assert_eq!(received[4].parameter("RetryCount"), Some("1"));
+}
+
+async fn a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one(system: TestSystem) {
+    let old = Receiver::start(|_| Reply::new(500, "")).await;
+    let new = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&old.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let conversation = created(&system, 0).await;
+    system.run(&conversation).await;
+    for delay_s in &RETRY_DELAYS_S[..6] {
+        let delay = Duration::from_secs(delay_s.unsigned_abs());
+        system.later(delay * 11 / 10 + Duration::from_secs(1)).await;
+    }
+    assert_eq!(old.received().len(), 7);
+    system.hear("", &[]).await;
+    system.hear(&new.url(), &[]).await;
+    system.message(&sid(1), "+15551000000", OURS, "after").await;
+    system.run(&conversation).await;
+    // Two hours to go until the old one's next attempt: more than anybody should wait for something else.
+    system.later(RECOVERY).await;
+    let received = new.received();
+    assert_eq!(parameters(&received, "Body"), ["after"]);
+    assert_eq!(parameters(&received, "RetryCount"), ["0"]);
+}
+
+async fn retry_after_is_the_least_pause(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let http_date = |seconds: u64| {
+        let at = system.app.clock.now() + Duration::from_secs(seconds);
+        at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    };
+    // What it says, how long nothing comes, and when it has come; the pause without it is 5 s.
+    let cases = [
+        ("60".to_owned(), 58, 67),
+        ("3600".to_owned(), 3_590, 3_961),
+        (" 60 ".to_owned(), 58, 67),
+        ("1".to_owned(), 3, 6),
+        ("0".to_owned(), 3, 6),
+        ("-7".to_owned(), 3, 6),
+        ("soon".to_owned(), 3, 6),
+        (String::new(), 3, 6),
+        ("1e9".to_owned(), 3, 6),
+        ("99999999999999999999999".to_owned(), 3, 31_682),
+        // Dates count from when they are read: now.
+        (http_date(120), 110, 134),
+        (http_date(0), 3, 6),
+    ];
+    let mut conversations = Vec::new();
+    for (number, (says, _, _)) in (0..).zip(&cases) {
+        let conversation = created(&system, number).await;
+        let says = says.clone();
+        receiver.answer(move |_| Reply::new(503, "").with("Retry-After", says.clone()));
+        system.run(&conversation).await;
+        conversations.push(conversation);
+    }
+    receiver.answer(|_| Reply::new(200, ""));
+    let began = system.app.clock.now();
+    let mut instants: Vec<i64> = cases
+        .iter()
+        .flat_map(|(_, early, late)| [*early, *late])
+        .collect();
+    instants.sort_unstable();
+    instants.dedup();
+    for instant in instants {
+        let at = began + Duration::from_secs(instant.unsigned_abs());
+        let left = at.duration_since(system.app.clock.now());
+        system.later(left.try_into().unwrap_or_default()).await;
+        for ((says, early, late), conversation) in cases.iter().zip(&conversations) {
+            let told = of_conversation(&receiver.received(), conversation).len();
+            let passed = system.app.clock.now().duration_since(began).as_secs();
+            if instant <= *early && passed <= *early {
+                assert_eq!(told, 1, "{says:?} after {instant} s");
+            }
+            if instant >= *late {
+                assert_eq!(told, 4, "{says:?} after {instant} s");
+            }
+        }
+    }
+}
+
+async fn a_conversation_that_fails_holds_up_no_other(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let failing = created(&system, 0).await;
+    let fails = failing.clone();
+    let receiver = Receiver::start(move |received| {
+        match received.parameter("ConversationSid") == Some(&fails) {
+            // So slow that whoever waits for it shows.
+            true => Reply::new(500, "").after(Duration::from_secs(14)),
+            false => Reply::new(200, ""),
+        }
+    })
+    .await;
+    system.hear(&receiver.url(), &[]).await;
+    let system = system.dispatch().await;
+    system
+        .message(&sid(50), "+15551000000", OURS, "fails")
+        .await;
+    receiver.wait_for(1).await;
+    let began = Instant::now();
+    let mut others = Vec::new();
+    for number in 1..=8 {
+        others.push(created(&system, number).await);
+        system
+            .message(&sid(50 + number), "+15551000000", OURS, "fails")
+            .await;
+    }
+    receiver.wait_for(1 + 8 * 3).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
+    for other in &others {
+        assert_told_in_order(&receiver.received(), other, 3);
+    }
+    assert_eq!(of_conversation(&receiver.received(), &failing).len(), 1);
+}
+
+async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed(
+    system: TestSystem,
+) {
+    let elsewhere = Receiver::start(|_| Reply::new(200, "")).await;
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let mut conversations = Vec::new();
+    for (number, status) in (0..).zip([
+        300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 408, 410, 422, 429, 500, 502, 503,
+        504,
+    ]) {
+        let conversation = created(&system, number).await;
+        let url = elsewhere.url();
+        receiver.answer(move |_| Reply::new(status, "").with("Location", url.clone()));
+        system.run(&conversation).await;
+        let told = of_conversation(&receiver.received(), &conversation).len();
+        assert_eq!(told, 1, "{status} holds up what follows");
+        conversations.push(conversation);
+    }
+    receiver.answer(|_| Reply::new(200, ""));
+    system.later(Duration::from_secs(6)).await;
+    for conversation in &conversations {
+        assert_told_in_order(&receiver.received(), conversation, 3);
+        let own = of_conversation(&receiver.received(), conversation);
+        assert_eq!(parameters(&own, "RetryCount"), ["0", "1", "0", "0"]);
+    }
+    assert_eq!(elsewhere.received().len(), 0);
+}
+
+async fn a_success_is_one_whatever_its_status_and_body(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let huge = "x".repeat(50 * 1024 * 1024);
+    for (number, reply) in (0..).zip([
+        Reply::new(200, "<Response/>"),
+        Reply::new(201, "not <xml"),
+        Reply::new(202, ""),
+        Reply::new(204, ""),
+        Reply::json("{\"body\":"),
+        // Nobody asks for another try of what succeeded.
+        Reply::new(200, "").with("Retry-After", "60"),
+        Reply::new(200, huge),
+    ]) {
+        let conversation = created(&system, number).await;
+        let body = reply.body.len();
+        receiver.answer(move |_| reply.clone());
+        let began = Instant::now();
+        system.run(&conversation).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{body} bytes");
+        let own = of_conversation(&receiver.received(), &conversation);
+        assert_eq!(
+            parameters(&own, "Sequence"),
+            ["0", "1", "2"],
+            "{body} bytes"
+        );
+    }
+}
+
+/// A server that does with a connection what the friendly name in the request asks for, the first time; from the second
+/// time on it answers. It remembers who asked when.
+struct Rogue {
+    url: String,
+    came: Arc<std::sync::Mutex<Vec<(String, Instant)>>>,
+}
+
+impl Rogue {
+    async fn start() -> Rogue {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let came: Arc<std::sync::Mutex<Vec<(String, Instant)>>> = Arc::default();
+        let log = came.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    let _ = Rogue::serve(stream, &log).await;
+                });
+            }
+        });
+        Rogue { url, came }
+    }
+
+    async fn serve(
+        mut stream: TcpStream,
+        log: &std::sync::Mutex<Vec<(String, Instant)>>,
+    ) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        let wanted = loop {
+            let mut part = [0; 4_096];
+            let count = stream.read(&mut part).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            request.extend_from_slice(&part[..count]);
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let length = text
+                .lines()
+                .find_map(|line| {
+                    line.to_lowercase()
+                        .strip_prefix("content-length: ")?
+                        .parse()
+                        .ok()
+                })
+                .unwrap_or(0_usize);
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && body.len() >= length
+            {
+                let name = body
+                    .split('&')
+                    .find_map(|field| field.strip_prefix("FriendlyName="));
+                break name.unwrap_or_default().to_owned();
+            }
+        };
+        let again = {
+            let mut log = log.lock().expect("nobody panics with it in hand");
+            let again = log.iter().any(|(who, _)| *who == wanted);
+            log.push((wanted.clone(), Instant::now()));
+            again
+        };
+        let headers = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        let forever = Duration::from_secs(3_600);
+        match wanted.as_str() {
+            // A success as soon as its headers are there, the first time too.
+            "drip" | "hang_in_body" => {
+                stream.write_all(headers.as_bytes()).await?;
+                for _ in 0..600 {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    if wanted == "drip" {
+                        stream.write_all(b"x").await?;
+                        stream.flush().await?;
+                    }
+                }
+            }
+            "cut" => stream.write_all(headers.as_bytes()).await?,
+            _ if again => {
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.write_all(answer.as_bytes()).await?;
+            }
+            "hang" => tokio::time::sleep(forever).await,
+            "hang_in_headers" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-").await?;
+                tokio::time::sleep(forever).await;
+            }
+            "drip_headers" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+                for number in 0..1_000 {
+                    let line = format!("X-{number}: x\r\n");
+                    stream.write_all(line.as_bytes()).await?;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+            // Closing sends a reset.
+            "reset" => stream.set_zero_linger()?,
+            "garbage" => stream.write_all(b"220 ready\r\n\r\n").await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn came(&self, who: &str) -> Vec<Instant> {
+        let came = self.came.lock().expect("nobody panics with it in hand");
+        came.iter()
+            .filter(|(name, _)| name == who)
+            .map(|(_, at)| *at)
+            .collect()
+    }
+}
+
+async fn servers_that_misbehave_are_told_in_the_end(system: TestSystem) {
+    let rogue = Rogue::start().await;
+    system.hear(&rogue.url, &[]).await;
+    let fine = ["drip", "hang_in_body", "cut"];
+    let failing = [
+        "close",
+        "reset",
+        "garbage",
+        "hang",
+        "hang_in_headers",
+        "drip_headers",
+    ];
+    let mut conversations = Vec::new();
+    for kind in fine.into_iter().chain(failing) {
+        let form = [("FriendlyName", kind)];
+        let created = system.post_with_webhooks("/v1/Conversations", &form).await;
+        conversations.push((kind, text(&created.expect(201)["sid"])));
+    }
+    let runs = conversations.iter().map(|(kind, conversation)| {
+        let system = system.clone();
+        async move {
+            let began = Instant::now();
+            system.run(conversation).await;
+            let took = began.elapsed();
+            let slow = ["hang", "hang_in_headers", "drip_headers"].contains(kind);
+            let most = Duration::from_secs(if slow { 17 } else { 5 });
+            assert!(took < most, "{kind}: {took:?}");
+            assert!(!slow || took > Duration::from_secs(13), "{kind}: {took:?}");
+        }
+    });
+    join_all(runs).await;
+    for kind in fine.into_iter().chain(failing) {
+        assert_eq!(rogue.came(kind).len(), 1, "{kind}");
+    }
+    system.later(Duration::from_secs(6)).await;
+    for kind in fine {
+        assert_eq!(rogue.came(kind).len(), 1, "{kind} was a success");
+    }
+    for kind in failing {
+        assert_eq!(rogue.came(kind).len(), 2, "{kind} is told again");
+    }
+    system.later(RECOVERY).await;
+    for kind in fine.into_iter().chain(failing) {
+        assert!(rogue.came(kind).len() <= 2, "{kind} has heard it");
+    }
+}
+
+async fn a_url_that_nobody_answers_at_is_tried_again(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    // A port that was free a moment ago.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let refusing = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    for (number, url) in (0..).zip([
+        "http://does-not-exist.invalid/",
+        &refusing,
+        // Speaks HTTP, and no TLS.
+        &receiver.url().replace("http:", "https:"),
+    ]) {
+        system.hear(url, &[]).await;
+        let conversation = created(&system, number).await;
+        system.run(&conversation).await;
+        system.hear(&receiver.url(), &[]).await;
+        system.later(Duration::from_secs(6)).await;
+        let received = of_conversation(&receiver.received(), &conversation);
+        assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2"], "{url}");
+        assert_eq!(
+            parameters(&received, "RetryCount"),
+            ["1", "0", "0"],
+            "{url}"
+        );
+    }
+}
+
+/// More calls than a run of three events makes.
+const CALLS: u32 = 14;
+
+async fn a_fault_at_any_call_of_a_run_loses_and_doubles_nothing(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let mut number = 0;
+    for fault in [
+        Fault::RequestLost,
+        Fault::AnswerLost,
+        Fault::ServerError,
+        Fault::Throttled,
+        Fault::TransactionConflict,
+    ] {
+        let mut came_to_it = false;
+        for nth in 1..=CALLS {
+            let conversation = created(&system, number).await;
+            number += 1;
+            let calls = AtomicUsize::new(0);
+            let met = Arc::new(AtomicUsize::new(0));
+            let meets = met.clone();
+            system.wire.fail_by(move |operation, _| {
+                // Reads know nothing of transactions in their way.
+                let read = operation != "UpdateItem" && fault == Fault::TransactionConflict;
+                let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
+                (call == nth as usize && !read).then(|| {
+                    meets.fetch_add(1, Ordering::SeqCst);
+                    fault
+                })
+            });
+            system.run(&conversation).await;
+            system.wire.heal();
+            came_to_it |= met.load(Ordering::SeqCst) > 0;
+            let own = of_conversation(&receiver.received(), &conversation);
+            let told = parameters(&own, "Sequence");
+            assert_eq!(told, ["0", "1", "2"], "{fault:?} at call {nth}");
+        }
+        assert!(came_to_it, "{fault:?}");
+    }
+    let count = receiver.received().len();
+    system.later(RECOVERY).await;
+    assert_eq!(receiver.received().len(), count);
+}
+
+async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let mut conversations = Vec::new();
+    let mut killed = 0;
+    for arrives in [false, true] {
+        for nth in 1..=CALLS {
+            let conversation = created(&system, conversations.len() as u64).await;
+            let run = system.run(&conversation);
+            killed += u32::from(system.killed_at(nth, arrives, run).await);
+            conversations.push(conversation);
+        }
+    }
+    assert!(
+        killed >= 12,
+        "{killed} of {} were killed",
+        conversations.len()
+    );
+    system.later(RECOVERY).await;
+    let received = receiver.received();
+    for conversation in &conversations {
+        assert_told_in_order(&received, conversation, 3);
+    }
+    // Nothing more comes, and what comes then is told.
+    system.later(RECOVERY).await;
+    assert_eq!(receiver.received().len(), received.len());
+    for (number, conversation) in (0..).zip(&conversations) {
+        let from = format!("+1555100{number:04}");
+        system
+            .message(&sid(1_000 + number), &from, OURS, "more")
+            .await;
+        system.run(conversation).await;
+        assert_told_in_order(&receiver.received(), conversation, 4);
+    }
+}
+
+async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(system: TestSystem) {
+    system.autocreation(OURS).await;
+    let slow = Reply::new(200, "").after(Duration::from_secs(600));
+    let receiver = Receiver::start(move |received| match received.parameter("Sequence") {
+        Some("1") => slow.clone(),
+        _ => Reply::new(200, ""),
+    })
+    .await;
+    system.hear(&receiver.url(), &[]).await;
+    let conversation = created(&system, 0).await;
+    let run = tokio::spawn({
+        let (system, conversation) = (system.clone(), conversation.clone());
+        async move { system.run(&conversation).await }
+    });
+    receiver.wait_for(2).await;
+    run.abort();
+    let _ = run.await;
+    receiver.answer(|_| Reply::new(200, ""));
+    // Whoever comes now respects the lease of the dead.
+    system.run(&conversation).await;
+    assert_eq!(receiver.received().len(), 2);
+    system.later(RECOVERY).await;
+    let received = receiver.received();
+    assert_eq!(parameters(&received, "Sequence"), ["0", "1", "1", "2"]);
+    assert_told_in_order(&received, &conversation, 3);
+}
+
+/// Sweep, wake, hand-off and run: what dies on the way leaves its work to the next.
+async fn a_clock_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    let mut conversations = Vec::new();
+    // A tick asks each of 16 shards for its mark, for what has changed, and for what is due.
+    for nth in (1..110).step_by(11) {
+        for arrives in [false, true] {
+            conversations.push(created(&system, conversations.len() as u64).await);
+            system.advance(RECOVERY);
+            system.killed_at(nth, arrives, system.tick()).await;
+        }
+    }
+    system.later(RECOVERY).await;
+    system.later(RECOVERY).await;
+    let received = receiver.received();
+    for conversation in &conversations {
+        assert_told_in_order(&received, conversation, 3);
+    }
+}
+
+/// More than is read at once is owed since longer than the sweep looks back.
+async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSystem) {
+    const BACKLOG: u64 = 70;
+    let receiver = Receiver::start(|_| Reply::new(500, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    // Killed at what comes after that many moves of the cursor.
+    let kills = [20, 51, 52, 53, 54];
+    let mut conversations = Vec::new();
+    for (place, _) in (0..).zip(kills) {
+        let conversation = created(&system, place).await;
+        system.run(&conversation).await;
+        let from = format!("+1555100{place:04}");
+        for number in 0..BACKLOG {
+            let sid = sid(1_000 * (place + 1) + number);
+            system.message(&sid, &from, OURS, "hello").await;
+        }
+        conversations.push(conversation);
+    }
+    for pause in [6, 40, 140, 700, 2_000] {
+        system.later(Duration::from_secs(pause)).await;
+    }
+    receiver.answer(|_| Reply::new(200, ""));
+    system.advance(Duration::from_secs(4_000));
+    for (conversation, kill) in conversations.iter().zip(kills) {
+        let moves = AtomicUsize::new(0);
+        let (killed, mut kill_now) = tokio::sync::watch::channel(false);
+        system.wire.fail_by(move |operation, _| {
+            if moves.load(Ordering::SeqCst) >= kill {
+                let _ = killed.send(true);
+                return Some(Fault::Late(Duration::from_secs(3_600)));
+            }
+            if operation == "UpdateItem" {
+                moves.fetch_add(1, Ordering::SeqCst);
+            }
+            None
+        });
+        tokio::select! {
+            _ = kill_now.wait_for(|killed| *killed) => {}
+            () = system.run(conversation) => panic!("a run of {BACKLOG} events makes {kill} moves"),
+        }
+        system.wire.heal();
+    }
+    // Nobody rings; time alone goes by.
+    for _ in 0..3 {
+        system.later(RECOVERY).await;
+    }
+    let received = receiver.received();
+    for (conversation, kill) in conversations.iter().zip(kills) {
+        let own = of_conversation(&received, conversation);
+        let last = own
+            .last()
+            .and_then(|received| received.parameter("Sequence"));
+        let all = (BACKLOG + 2).to_string();
+        assert_eq!(last, Some(all.as_str()), "killed after {kill} moves");
+        assert_told_in_order(&received, conversation, BACKLOG as usize + 3);
+    }
+}

@@ -1,0 +1,616 @@
+//! Timers: what becomes of a conversation when nothing happens in it any more, and of one that was deleted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::receiver::{Received, Receiver, Reply};
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem, encode, only, seconds, sid, text};
+use tests::wire::Fault;
+
+on_both_engines!(
+    an_idle_conversation_parks_and_closes_and_says_so,
+    a_clock_that_jumps_stops_at_every_instant,
+    a_message_moves_the_timers_on,
+    a_message_wakes_a_parked_conversation_which_parks_again,
+    a_timer_that_is_removed_does_not_fire,
+    a_timer_that_is_set_later_fires,
+    a_conversation_that_was_closed_by_hand_is_not_closed_again,
+    a_deleted_conversation_does_not_close,
+    clocks_at_once_fire_each_timer_once,
+    a_pair_that_a_timer_freed_gives_a_new_conversation,
+    a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it,
+    a_clock_that_is_killed_at_any_call_closes_in_the_end,
+    a_deleted_conversation_is_purged_a_day_later,
+    a_deleted_conversation_is_kept_until_its_webhook_has_heard,
+    a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard,
+    a_purge_that_is_killed_is_finished_and_tells_nothing_again,
+);
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+async fn hearing(system: &TestSystem) -> Receiver {
+    let receiver = Receiver::start(|_| Reply::new(200, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    receiver
+}
+
+/// The changes of state that were told of a conversation: from, to, why.
+fn states(receiver: &Receiver, conversation: &str) -> Vec<String> {
+    changes(&told(receiver, conversation))
+}
+
+fn changes(received: &[Received]) -> Vec<String> {
+    let change = |received: &Received| {
+        let said = |name| received.parameter(name);
+        let (from, to) = (said("StateFrom")?, said("StateTo")?);
+        Some(format!("{from} {to} {}", said("Reason")?))
+    };
+    received.iter().filter_map(change).collect()
+}
+
+fn told(receiver: &Receiver, conversation: &str) -> Vec<Received> {
+    receiver
+        .received()
+        .into_iter()
+        .filter(|received| received.parameter("ConversationSid") == Some(conversation))
+        .collect()
+}
+
+/// A conversation with timers.
+async fn timed(system: &TestSystem, inactive: &str, closed: &str) -> String {
+    let form = [
+        ("Timers.Inactive", inactive),
+        ("Timers.Closed", closed),
+        ("State", "active"),
+    ];
+    let given: Vec<_> = form
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    system.conversation(&given).await
+}
+
+const PARKED: &str = "active inactive TIMER";
+const CLOSED: &str = "inactive closed TIMER";
+
+async fn an_idle_conversation_parks_and_closes_and_says_so(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.number(OURS, &[]).await;
+    let conversation = timed(&system, "PT1M", "PT10M").await;
+    system.add(&conversation, ADA, OURS).await.expect(201);
+    let created = system.fetch(&conversation).await;
+    let minute = |name: &str| seconds(&created["timers"][name]) - seconds(&created["date_created"]);
+    assert_eq!((minute("date_inactive"), minute("date_closed")), (60, 600));
+
+    system.later(Duration::from_secs(50)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    assert_eq!(receiver.received().len(), 0);
+    system.later(Duration::from_secs(12)).await;
+    let parked = system.fetch(&conversation).await;
+    assert_eq!(parked["state"], "inactive");
+    assert!(parked["timers"]["date_inactive"].is_null(), "{parked}");
+    // A change of state counts as activity.
+    let closes = seconds(&parked["timers"]["date_closed"]) - seconds(&parked["date_updated"]);
+    assert_eq!(closes, 600, "{parked}");
+    system.run(&conversation).await;
+    system.later(Duration::from_secs(590)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "inactive");
+    system.later(Duration::from_secs(12)).await;
+    let closed = system.fetch(&conversation).await;
+    assert_eq!(closed["state"], "closed");
+    assert_eq!(closed["timers"], json!({}));
+    system.run(&conversation).await;
+
+    let received = receiver.received();
+    assert_eq!(received.len(), 2);
+    for (number, (received, row, from, to)) in (2..).zip([
+        (&received[0], &parked, "active", "inactive"),
+        (&received[1], &closed, "inactive", "closed"),
+    ]) {
+        let mut said: serde_json::Map<String, Value> = received
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        let at = text(&said.remove("StateUpdated").expect("a time"));
+        assert_eq!(at.len(), "2026-11-22T18:33:13.123Z".len(), "{at}");
+        let date = text(&row["date_updated"]);
+        assert_eq!(at[..19], date[..19]);
+        assert_eq!(
+            Value::Object(said),
+            json!({
+                "AccountSid": ACCOUNT,
+                "EventType": "onConversationStateUpdated",
+                "Source": "API",
+                "RetryCount": "0",
+                "Sequence": number.to_string(),
+                "ConversationSid": conversation,
+                "ChatServiceSid": row["chat_service_sid"],
+                "MessagingServiceSid": row["messaging_service_sid"],
+                "StateFrom": from,
+                "StateTo": to,
+                "Reason": "TIMER",
+            })
+        );
+    }
+    for _ in 0..3 {
+        system.later(HOUR).await;
+    }
+    assert_eq!(receiver.received().len(), 2);
+}
+
+/// By the local stack's door: what comes of a jump is what would have come with time.
+async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let system = system.dispatch().await;
+    let mut conversations = Vec::new();
+    for (inactive, closed) in [
+        ("PT3H", "PT10M"),
+        ("PT1M", "PT1H"),
+        ("PT30M", ""),
+        ("PT2M", "PT10M"),
+    ] {
+        let conversation = timed(&system, inactive, closed).await;
+        conversations.push((conversation, inactive, closed));
+    }
+    system.pass("P1D").await;
+    let received = receiver.wait_for(6).await;
+    assert_eq!(received.len(), 6);
+    for (number, states_expected, minutes) in [
+        (0, vec!["active closed TIMER"], vec![10]),
+        (1, vec![PARKED, CLOSED], vec![1, 61]),
+        (2, vec![PARKED], vec![30]),
+        (3, vec![PARKED, CLOSED], vec![2, 12]),
+    ] {
+        let (conversation, ..) = &conversations[number];
+        assert_eq!(states(&receiver, conversation), states_expected);
+        let row = system.fetch(conversation).await;
+        let created = seconds(&row["date_created"]);
+        for (received, minutes) in told(&receiver, conversation).iter().zip(minutes) {
+            let at = received.parameter("StateUpdated").expect("a time");
+            let at = json!(format!("{}Z", &at[..19]));
+            let late = seconds(&at) - created - 60 * minutes;
+            assert!((0..=15).contains(&late), "{late} s late");
+        }
+    }
+    system.pass("P2D").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(receiver.received().len(), 6);
+}
+
+async fn a_message_moves_the_timers_on(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.number(OURS, &[]).await;
+    let conversation = timed(&system, "", "PT10M").await;
+    system.add(&conversation, ADA, OURS).await.expect(201);
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    // By a carrier and by REST in turn, each nine minutes after the last.
+    for number in 0..4 {
+        system.later(Duration::from_secs(540)).await;
+        match number % 2 {
+            0 => {
+                let sent = system.message(&sid(number), ADA, OURS, "still here").await;
+                assert!(sent.accepted());
+            }
+            _ => {
+                let form = [("Body", "good")];
+                system.post(&messages, &form).await.expect(201);
+            }
+        }
+    }
+    system.run(&conversation).await;
+    assert_eq!(states(&receiver, &conversation), [""; 0]);
+    assert_eq!(system.messages(&conversation).await.len(), 4);
+    system.later(Duration::from_secs(590)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    system.later(Duration::from_secs(20)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "closed");
+    system.run(&conversation).await;
+    assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
+}
+
+async fn a_message_wakes_a_parked_conversation_which_parks_again(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.number(OURS, &[]).await;
+    let conversation = timed(&system, "PT1M", "PT1H").await;
+    system.add(&conversation, ADA, OURS).await.expect(201);
+    for number in 0..3 {
+        system.later(Duration::from_secs(62)).await;
+        assert_eq!(system.fetch(&conversation).await["state"], "inactive");
+        let sent = system.message(&sid(number), ADA, OURS, "hello").await;
+        assert!(sent.accepted());
+        assert_eq!(system.fetch(&conversation).await["state"], "active");
+    }
+    system.run(&conversation).await;
+    let woken = "inactive active EVENT";
+    assert_eq!(
+        states(&receiver, &conversation),
+        [PARKED, woken, PARKED, woken, PARKED, woken]
+    );
+}
+
+async fn a_timer_that_is_removed_does_not_fire(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let conversation = timed(&system, "PT1M", "PT10M").await;
+    let form = [("Timers.Inactive", "PT0S"), ("Timers.Closed", "PT0S")];
+    system.update(&conversation, &form).await.expect(200);
+    for _ in 0..3 {
+        system.later(HOUR).await;
+    }
+    let row = system.fetch(&conversation).await;
+    assert_eq!(
+        (&row["state"], &row["timers"]),
+        (&json!("active"), &json!({}))
+    );
+    // One of the two.
+    let conversation = timed(&system, "PT1M", "PT10M").await;
+    let form = [("Timers.Inactive", "PT0S")];
+    system.update(&conversation, &form).await.expect(200);
+    system.later(HOUR).await;
+    system.run(&conversation).await;
+    assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
+}
+
+async fn a_timer_that_is_set_later_fires(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let conversation = system.conversation(&[]).await;
+    system.later(HOUR).await;
+    let far = [("Timers.Closed", "P30D")];
+    system.update(&conversation, &far).await.expect(200);
+    system.later(HOUR).await;
+    // Nearer than the one before.
+    let near = [("Timers.Closed", "PT10M")];
+    system.update(&conversation, &near).await.expect(200);
+    system.later(Duration::from_secs(590)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    system.later(Duration::from_secs(12)).await;
+    assert_eq!(system.fetch(&conversation).await["state"], "closed");
+    system.run(&conversation).await;
+    assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
+}
+
+async fn a_conversation_that_was_closed_by_hand_is_not_closed_again(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let conversation = timed(&system, "PT1M", "PT10M").await;
+    let path = format!("/v1/Conversations/{conversation}");
+    let form = [("State", "closed")];
+    let closed = system.post_with_webhooks(&path, &form).await.expect(200);
+    for _ in 0..3 {
+        system.later(HOUR).await;
+    }
+    system.run(&conversation).await;
+    assert_eq!(states(&receiver, &conversation), ["active closed API"]);
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(system.fetch(&conversation).await, closed);
+}
+
+async fn a_deleted_conversation_does_not_close(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let conversation = timed(&system, "PT1M", "PT10M").await;
+    let path = format!("/v1/Conversations/{conversation}");
+    system.delete_with_webhooks(&path).await.expect(204);
+    for _ in 0..3 {
+        system.later(HOUR).await;
+    }
+    system.run(&conversation).await;
+    let received = told(&receiver, &conversation);
+    assert_eq!(received.len(), 1);
+    let event = received[0].parameter("EventType");
+    assert_eq!(event, Some("onConversationRemoved"));
+}
+
+async fn clocks_at_once_fire_each_timer_once(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let mut conversations = Vec::new();
+    for _ in 0..6 {
+        conversations.push(timed(&system, "PT1M", "PT10M").await);
+    }
+    for pause in [62, 602] {
+        system.advance(Duration::from_secs(pause));
+        join_all((0..3).map(|_| system.tick())).await;
+    }
+    // And two that move the clock, through the door.
+    tokio::join!(system.pass("PT1H"), system.pass("PT1H"));
+    for conversation in &conversations {
+        system.run(conversation).await;
+        assert_eq!(system.fetch(conversation).await["state"], "closed");
+    }
+    let received = receiver.wait_for(12).await;
+    assert_eq!(received.len(), 12);
+    for conversation in &conversations {
+        assert_eq!(states(&receiver, conversation), [PARKED, CLOSED]);
+    }
+}
+
+async fn a_pair_that_a_timer_freed_gives_a_new_conversation(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let timers = [
+        ("DefaultInactiveTimer", "PT1M"),
+        ("DefaultClosedTimer", "PT10M"),
+    ];
+    system.post("/v1/Configuration", &timers).await.expect(200);
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "one").await;
+    let first = text(&only(system.conversations().await)["sid"]);
+    system.later(Duration::from_secs(62)).await;
+    system.message(&sid(2), ADA, OURS, "two").await;
+    assert_eq!(
+        system.conversations().await.len(),
+        1,
+        "parked is not closed"
+    );
+    system.later(Duration::from_secs(62)).await;
+    system.later(Duration::from_secs(602)).await;
+    assert_eq!(system.fetch(&first).await["state"], "closed");
+    system.message(&sid(3), ADA, OURS, "three").await;
+    let listed = system.conversations().await;
+    assert_eq!(listed.len(), 2);
+    let second = listed.iter().map(|row| text(&row["sid"]));
+    let second = second
+        .into_iter()
+        .find(|sid| *sid != first)
+        .expect("another");
+    assert_eq!(system.bodies(&first).await, ["one", "two"]);
+    assert_eq!(system.bodies(&second).await, ["three"]);
+    for conversation in [&first, &second] {
+        system.run(conversation).await;
+    }
+    assert_eq!(
+        states(&receiver, &first),
+        [PARKED, "inactive active EVENT", PARKED, CLOSED]
+    );
+    assert_eq!(told(&receiver, &second).len(), 3);
+}
+
+async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    for (number, who) in (0..).zip([
+        "a message",
+        "REST",
+        "REST with webhooks",
+        "both",
+        "the clock",
+    ]) {
+        let address = format!("+1555100{number:04}");
+        let conversation = timed(&system, "", "PT10M").await;
+        system.add(&conversation, &address, OURS).await.expect(201);
+        system.run(&conversation).await;
+        system.advance(Duration::from_secs(660));
+        let path = format!("/v1/Conversations/{conversation}");
+        let form = [("FriendlyName", "late")];
+        let sid = sid(number);
+        let message = system.message(&sid, &address, OURS, "late");
+        match who {
+            "a message" => assert!(message.await.accepted()),
+            "REST" => drop(system.post(&path, &form).await.expect_code(400, 50377)),
+            "REST with webhooks" => {
+                let answer = system.post_with_webhooks(&path, &form).await;
+                answer.expect_code(400, 50377);
+            }
+            "both" => {
+                let ((), answer) = tokio::join!(system.tick(), message);
+                assert!(answer.accepted());
+            }
+            _ => {}
+        }
+        system.tick().await;
+        assert_eq!(
+            system.fetch(&conversation).await["state"],
+            "closed",
+            "{who}"
+        );
+        system.run(&conversation).await;
+        assert_eq!(
+            states(&receiver, &conversation),
+            ["active closed TIMER"],
+            "{who}"
+        );
+        let own = told(&receiver, &conversation);
+        assert_eq!(own.len(), 1, "{who}");
+    }
+}
+
+async fn a_clock_that_is_killed_at_any_call_closes_in_the_end(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    let mut conversations = Vec::new();
+    for nth in (1..100).step_by(13) {
+        for arrives in [false, true] {
+            conversations.push(timed(&system, "PT1M", "PT10M").await);
+            system.advance(Duration::from_secs(62));
+            system.killed_at(nth, arrives, system.tick()).await;
+        }
+    }
+    for _ in 0..3 {
+        system.later(Duration::from_secs(620)).await;
+    }
+    for conversation in &conversations {
+        assert_eq!(system.fetch(conversation).await["state"], "closed");
+        system.run(conversation).await;
+        // What was told again was told with the same token.
+        let mut told = told(&receiver, conversation);
+        told.dedup_by_key(|received| received.token());
+        // Where no clock lived long enough to park it, it closes at once.
+        let states = changes(&told);
+        let late = ["active closed TIMER"];
+        assert!(states == [PARKED, CLOSED] || states == late, "{states:?}");
+    }
+}
+
+/// A conversation with something of everything: participants with a pair and with an identity, messages, one of them
+/// edited, a name and timers.
+async fn full(system: &TestSystem) -> String {
+    let form = [("UniqueName", "full"), ("Timers.Closed", "P30D")];
+    let conversation = system.conversation(&form).await;
+    let path = format!("/v1/Conversations/{conversation}");
+    system.add(&conversation, ADA, OURS).await.expect(201);
+    let form = [("Identity", "agent")];
+    let participants = format!("{path}/Participants");
+    system.post(&participants, &form).await.expect(201);
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    let message = text(&system.messages(&conversation).await[0]["sid"]);
+    let message = format!("{path}/Messages/{message}");
+    system
+        .post(&message, &[("Body", "hello!")])
+        .await
+        .expect(200);
+    conversation
+}
+
+async fn a_deleted_conversation_is_purged_a_day_later(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.number(OURS, &[]).await;
+    let conversation = full(&system).await;
+    let other = system.conversation(&[("UniqueName", "other")]).await;
+    let beside = system.kept(&other).await;
+    system.run(&conversation).await;
+    let path = format!("/v1/Conversations/{conversation}");
+    system.delete_with_webhooks(&path).await.expect(204);
+    system.run(&conversation).await;
+    assert_eq!(told(&receiver, &conversation).len(), 2);
+    for step in [6, 6, 6, 5] {
+        system.later(HOUR * step).await;
+    }
+    system.later(Duration::from_secs(3_500)).await;
+    let log: Vec<String> = system.kept(&conversation).await;
+    let entries = log.iter().filter(|sk| sk.ends_with("#E")).count();
+    assert_eq!(entries, 6, "no sooner than a day later: {log:?}");
+    // An hour at most after that.
+    for _ in 0..2 {
+        system.later(Duration::from_secs(1_900)).await;
+    }
+    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    assert_eq!(system.kept(&other).await, beside);
+    // Rings that come now, and the clock, find nothing to do.
+    system.run(&conversation).await;
+    system.later(HOUR).await;
+    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    assert_eq!(told(&receiver, &conversation).len(), 2);
+    system.get(&path).await.expect_code(404, 20404);
+    // What it held is free since it was deleted.
+    system.conversation(&[("UniqueName", "full")]).await;
+    system.bound(ADA, OURS).await;
+}
+
+async fn a_deleted_conversation_is_kept_until_its_webhook_has_heard(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(500, "")).await;
+    system.hear(&receiver.url(), &[]).await;
+    system.autocreation(OURS).await;
+    system.message(&sid(1), BOB, OURS, "hello").await;
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    system.run(&conversation).await;
+    let path = format!("/v1/Conversations/{conversation}");
+    system.delete_with_webhooks(&path).await.expect(204);
+    // Retries of the first event alone take a day.
+    for _ in 0..5 {
+        system.later(HOUR * 6).await;
+        let kept = system.kept(&conversation).await;
+        assert!(kept.len() > 2, "{kept:?}");
+    }
+    receiver.answer(|_| Reply::new(200, ""));
+    for _ in 0..3 {
+        system.later(HOUR * 9).await;
+        system.run(&conversation).await;
+    }
+    let received = told(&receiver, &conversation);
+    let last = received.last().expect("the last");
+    assert_eq!(last.parameter("EventType"), Some("onConversationRemoved"));
+    for _ in 0..2 {
+        system.later(HOUR).await;
+    }
+    assert_eq!(system.kept(&conversation).await, [""; 0]);
+}
+
+/// More changes than are read at once, most of them quiet, and all rings lost.
+async fn a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard(
+    system: TestSystem,
+) {
+    let receiver = hearing(&system).await;
+    let conversation = system.conversation(&[]).await;
+    let path = format!("/v1/Conversations/{conversation}");
+    for number in 0..110 {
+        let name = number.to_string();
+        let form = [("FriendlyName", name.as_str())];
+        system.update(&conversation, &form).await.expect(200);
+    }
+    system.delete_with_webhooks(&path).await.expect(204);
+    for _ in 0..5 {
+        system.later(HOUR * 6).await;
+    }
+    let received = told(&receiver, &conversation);
+    let events: Vec<_> = received
+        .iter()
+        .map(|received| received.parameter("EventType"))
+        .collect();
+    let kept = system.kept(&conversation).await.len();
+    assert_eq!(
+        events,
+        [Some("onConversationRemoved")],
+        "{kept} items are left"
+    );
+    for _ in 0..2 {
+        system.later(HOUR).await;
+    }
+    assert_eq!(system.kept(&conversation).await, [""; 0]);
+}
+
+async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: TestSystem) {
+    system.autocreation(OURS).await;
+    // With a ring that is a day late, and without one.
+    for (round, killed_at_batch, rung) in [(1, 1, true), (2, 2, false), (3, 2, true)] {
+        system.hear("", &[]).await;
+        let from = format!("+1555100{round:04}");
+        let number = |number: u64| sid(1_000 * round + number);
+        for message in 0..26 {
+            system.message(&number(message), &from, OURS, "hello").await;
+        }
+        let receiver = hearing(&system).await;
+        for message in 26..32 {
+            system.message(&number(message), &from, OURS, "hello").await;
+        }
+        let path = format!(
+            "/v1/ParticipantConversations?{}",
+            encode(&[("Address", &from)])
+        );
+        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let path = format!("/v1/Conversations/{conversation}");
+        system.delete_with_webhooks(&path).await.expect(204);
+        system.run(&conversation).await;
+        assert_eq!(told(&receiver, &conversation).len(), 7);
+        system.later(HOUR * 12).await;
+        system.advance(HOUR * 12 + Duration::from_secs(60));
+        let batches = AtomicU64::new(0);
+        let (killed, mut kill) = tokio::sync::watch::channel(false);
+        system.wire.fail_by(move |operation, _| {
+            let batch = operation == "BatchWriteItem";
+            let come = batches.fetch_add(u64::from(batch), Ordering::SeqCst);
+            (batch && come + 1 >= killed_at_batch).then(|| {
+                let _ = killed.send(true);
+                Fault::Late(HOUR)
+            })
+        });
+        tokio::select! {
+            _ = kill.wait_for(|killed| *killed) => {}
+            () = system.tick() => panic!("a purge deletes in batches"),
+        }
+        system.wire.heal();
+        assert_ne!(system.kept(&conversation).await, [""; 0]);
+        for late in 0..5 {
+            if rung && late == 1 {
+                system.run(&conversation).await;
+            }
+            system.later(HOUR).await;
+        }
+        let (kept, told) = (
+            system.kept(&conversation).await.len(),
+            told(&receiver, &conversation).len(),
+        );
+        assert_eq!(
+            (kept, told),
+            (0, 7),
+            "killed at batch {killed_at_batch}, rung: {rung}"
+        );
+    }
+}
