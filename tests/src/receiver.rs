@@ -69,6 +69,14 @@ impl Received {
     }
 }
 
+/// One parameter of each request, in their order; empty where it is missing.
+pub fn parameters<'a>(received: &'a [Received], name: &str) -> Vec<&'a str> {
+    received
+        .iter()
+        .map(|received| received.parameter(name).unwrap_or_default())
+        .collect()
+}
+
 /// What the server answers.
 #[derive(Clone, Debug)]
 pub struct Reply {

@@ -49,7 +49,8 @@ async fn clock(State(simulator): State<Simulator>) -> Response {
     answer(StatusCode::OK, told(&simulator.app).to_string())
 }
 
-/// Moves the clock forward by `Advance`, an ISO 8601 duration; what falls due on the way is done before the answer.
+/// Moves the clock forward by `Advance`, an ISO 8601 duration. Timers that come due on the way have fired before the
+/// answer; what they and others have to tell is on its way.
 async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
     let Simulator { app, tasks } = &simulator;
     let form = Form::parse(&body);

@@ -133,7 +133,7 @@ impl Stream {
             };
             for shard in description.shards.unwrap_or_default() {
                 let Some(id) = shard.shard_id else { continue };
-                if !self.known.insert(id.clone()) {
+                if self.known.contains(&id) {
                     continue;
                 }
                 let iterator = self
@@ -145,6 +145,7 @@ impl Stream {
                     .send()
                     .await?;
                 if let Some(iterator) = iterator.shard_iterator {
+                    self.known.insert(id.clone());
                     self.iterators.insert(id, iterator);
                 }
             }

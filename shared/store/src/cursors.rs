@@ -151,8 +151,8 @@ impl Store {
         }
     }
 
-    /// Takes a cursor for a run and moves it to `next`, if it still is as it was seen, and nobody has it. `None`: somebody
-    /// else was faster.
+    /// Takes a cursor for a run and moves it to `next`, if it still stands where it was seen, nobody has it, and nobody has
+    /// put it off since. `None`: somebody else was faster.
     pub async fn cursor_lease(
         &self,
         seen: Seen<'_>,
@@ -171,8 +171,19 @@ impl Store {
                 update.value("seen_slot", number(cursor.next.slot));
                 update.value("seen_event", number(cursor.next.event));
                 update.value("now", milliseconds(seen.at));
-                "lo = :owner OR (ns = :seen_slot AND ne = :seen_event \
-                 AND (attribute_not_exists(lo) OR lu <= :now))"
+                if next != cursor.next && cursor.failures > 0 {
+                    update.set("fa", "failures", number(0));
+                }
+                if let Some(due) = cursor.due {
+                    update.value("seen_due", milliseconds(due));
+                    "lo = :owner OR (ns = :seen_slot AND ne = :seen_event \
+                     AND (attribute_not_exists(lo) OR lu <= :now) \
+                     AND (attribute_not_exists(du) OR du <= :now OR du = :seen_due))"
+                } else {
+                    "lo = :owner OR (ns = :seen_slot AND ne = :seen_event \
+                     AND (attribute_not_exists(lo) OR lu <= :now) \
+                     AND (attribute_not_exists(du) OR du <= :now))"
+                }
             }
         };
         let written = self
@@ -284,10 +295,12 @@ impl Store {
                 if cursor.failures > 0 {
                     update.set("fa", "failures", number(0));
                 }
-                if let Some(due) = cursor.due.filter(|due| ended && *due <= seen.at) {
+                if let Some(due) = cursor.due.filter(|due| ended || *due > seen.at) {
                     update.value("seen_due", milliseconds(due));
-                    // What waits in a lane still does.
-                    update.due(cursor.lanes.iter().map(|lane| lane.due).min(), Some(due));
+                    // What waits in a lane still does; what lies behind waits no longer.
+                    let lanes = cursor.lanes.iter().map(|lane| lane.due);
+                    let now = (!ended).then_some(seen.at);
+                    update.due(lanes.chain(now).min(), Some(due));
                     condition.push_str(" AND du = :seen_due");
                 }
                 condition

@@ -3,9 +3,9 @@
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid};
+use routing::{Consumer, ConversationSid, ItemKey};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
@@ -108,8 +108,20 @@ impl Store {
         seen: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let key = item::key(key::of(&routing::ItemKey::Timer(conversation)));
-        self.delete_due("clear a timer", key, seen, deadline).await
+        let key = item::key(key::of(&ItemKey::Timer(conversation)));
+        let send = || {
+            self.client
+                .delete_item()
+                .table_name(&self.table)
+                .set_key(Some(key.clone()))
+                .condition_expression("t = :seen")
+                .expression_attribute_values(":seen", item::cursor::milliseconds(seen))
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let decided = DeleteItemError::is_conditional_check_failed_exception;
+        let written = attempt::write("clear a timer", deadline, send, decided, |_| false);
+        written.await.map(drop)
     }
 
     /// Sets a timer anew, if it still is the one that was seen.
@@ -120,7 +132,7 @@ impl Store {
         due: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let key = key::of(&routing::ItemKey::Timer(conversation));
+        let key = key::of(&ItemKey::Timer(conversation));
         self.put_due("set a timer", key, conversation, seen, due, deadline)
             .await
     }
@@ -133,7 +145,7 @@ impl Store {
         due: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let key = key::of(&routing::ItemKey::Purge(conversation));
+        let key = key::of(&ItemKey::Purge(conversation));
         self.put_due("put a purge off", key, conversation, seen, due, deadline)
             .await
     }
@@ -159,29 +171,6 @@ impl Store {
                 .send()
         };
         let decided = PutItemError::is_conditional_check_failed_exception;
-        let written = attempt::write(operation, deadline, send, decided, |_| false);
-        written.await.map(drop)
-    }
-
-    async fn delete_due(
-        &self,
-        operation: &'static str,
-        key: item::Item,
-        seen: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let seen: AttributeValue = item::cursor::milliseconds(seen);
-        let send = || {
-            self.client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(key.clone()))
-                .condition_expression("t = :seen")
-                .expression_attribute_values(":seen", seen.clone())
-                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-                .send()
-        };
-        let decided = DeleteItemError::is_conditional_check_failed_exception;
         let written = attempt::write(operation, deadline, send, decided, |_| false);
         written.await.map(drop)
     }

@@ -72,14 +72,14 @@ impl Store {
         })
     }
 
-    /// Notes how an attempt ended, if it has not been noted yet.
+    /// Notes how an attempt ended. `false`: that has been noted already.
     pub async fn outbound_note(
         &self,
         sid: CarrierMessageSid,
         attempt: &[u8; 16],
         state: &OutboundState,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let key = item::key(key::outbound(sid));
         let mut values = HashMap::from([
             (":state".to_owned(), number(state_code(state))),
@@ -115,7 +115,7 @@ impl Store {
         };
         let decided = UpdateItemError::is_conditional_check_failed_exception;
         let operation = "note how an outbound message ended";
-        let written = attempt::write(operation, deadline, send, decided, |_| false);
-        written.await.map(drop)
+        let written = attempt::write(operation, deadline, send, decided, |_| false).await?;
+        Ok(matches!(written, Written::Done(_)))
     }
 }

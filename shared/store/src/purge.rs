@@ -30,8 +30,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let last = key::slot(conversation, last_slot).sk;
         for _ in 0..PAGES_MAX {
-            let keys = self.partition_keys(conversation, deadline).await?;
-            let full = keys.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+            let (keys, more) = self.partition_keys(conversation, deadline).await?;
             let stays = |item: &Item| {
                 let sk = item.get(SORT_KEY).and_then(|value| value.as_s().ok());
                 sk.is_some_and(|sk| {
@@ -39,13 +38,13 @@ impl Store {
                 })
             };
             let going: Vec<Item> = keys.into_iter().filter(|item| !stays(item)).collect();
-            if going.is_empty() {
+            if going.is_empty() && !more {
                 return Ok(true);
             }
             for some in going.chunks(BATCH_MAX) {
                 self.batch_delete(some, deadline).await?;
             }
-            if !full {
+            if !more {
                 return Ok(true);
             }
         }
@@ -83,7 +82,7 @@ impl Store {
         &self,
         conversation: ConversationSid,
         deadline: Deadline,
-    ) -> Result<Vec<Item>, StoreError> {
+    ) -> Result<(Vec<Item>, bool), StoreError> {
         let partition = key::conversation(conversation);
         let send = || {
             self.client
@@ -98,7 +97,9 @@ impl Store {
                 .send()
         };
         let found = attempt::read("read a conversation's keys", deadline, send).await?;
-        Ok(found.items.unwrap_or_default())
+        // DynamoDB ends an answer at a megabyte of items, whatever is asked of them.
+        let more = found.last_evaluated_key.is_some();
+        Ok((found.items.unwrap_or_default(), more))
     }
 
     async fn batch_delete(&self, keys: &[Item], deadline: Deadline) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use routing::ConversationSid;
@@ -14,7 +14,7 @@ use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
 use crate::item::cursor::{milliseconds, number};
 use crate::key::{self, Key};
-use crate::table::GSI1;
+use crate::table::{GSI1, PARTITION_KEY, SORT_KEY};
 use crate::{Store, item};
 
 pub use crate::key::SHARDS;
@@ -28,7 +28,7 @@ pub struct Changed {
 }
 
 /// How many changes one look takes.
-const PAGE: usize = 1_000;
+const PAGE: i32 = 1_000;
 /// How many days one look covers; each day is a partition of its own.
 const DAYS_MAX: usize = 40;
 
@@ -50,24 +50,13 @@ impl Store {
         for _ in 0..DAYS_MAX {
             let end_of_day = end_of_day(from).min(until);
             let (low, high) = (
-                key::millisecond(from),
-                key::millisecond(later(end_of_day, MILLISECOND)),
+                key::millisecond(later(from, MILLISECOND)),
+                key::millisecond(end_of_day),
             );
             let partition = key::time_partition(later(from, MILLISECOND), shard);
-            let bounds = (Some(low.as_str()), Some(high.as_str()));
-            let rows = self
-                .index_query(GSI1, partition, bounds, false, PAGE, deadline)
-                .await?;
-            let last = rows
-                .last()
-                .filter(|_| rows.len() == PAGE)
-                .and_then(|row| key::parse_millisecond(&row.position));
-            let keys = rows.into_iter().map(|row| row.item).collect();
+            let (keys, all_until) = self.time_query(partition, (&low, &high), deadline).await?;
             conversations.extend(self.named(keys, deadline).await?);
-            if let Some(last) = last {
-                // Of the last millisecond there may be more.
-                let before = last.checked_sub(MILLISECOND).unwrap_or(last);
-                let until = if before > from { before } else { last };
+            if let Some(until) = all_until {
                 return Ok(Changed {
                     conversations,
                     until,
@@ -82,6 +71,55 @@ impl Store {
             conversations,
             until: from,
         })
+    }
+
+    /// The rows of a partition of the time index from `low` to `high`, both included; and, where that is too much for one
+    /// look, the last millisecond of which it has all.
+    async fn time_query(
+        &self,
+        partition: String,
+        (low, high): (&str, &str),
+        deadline: Deadline,
+    ) -> Result<(Vec<Key>, Option<Timestamp>), StoreError> {
+        let mut keys = Vec::new();
+        let mut start = None;
+        let mut first: Option<Timestamp> = None;
+        loop {
+            let send = || {
+                self.client
+                    .query()
+                    .table_name(&self.table)
+                    .index_name(GSI1.name)
+                    .key_condition_expression("gp = :p AND gs BETWEEN :low AND :high")
+                    .expression_attribute_values(":p", AttributeValue::S(partition.clone()))
+                    .expression_attribute_values(":low", AttributeValue::S(low.to_owned()))
+                    .expression_attribute_values(":high", AttributeValue::S(high.to_owned()))
+                    .set_exclusive_start_key(start.clone())
+                    .limit(PAGE)
+                    .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                    .send()
+            };
+            let found = attempt::read("read what changed", deadline, send).await?;
+            let mut last = None;
+            for item in found.items.unwrap_or_default() {
+                let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+                let key = text(PARTITION_KEY).zip(text(SORT_KEY));
+                keys.extend(key.map(|(pk, sk)| Key { pk, sk }));
+                last = text(GSI1.sort_key).and_then(|at| key::parse_millisecond(&at));
+                first = first.or(last);
+            }
+            let Some(next) = found.last_evaluated_key else {
+                return Ok((keys, None));
+            };
+            // Of the last millisecond there may be more; where there is but one millisecond, all of it is read.
+            if let (Some(first), Some(last)) = (first, last)
+                && last > first
+            {
+                let before = last.checked_sub(MILLISECOND).unwrap_or(last);
+                return Ok((keys, Some(before)));
+            }
+            start = Some(next);
+        }
     }
 
     /// The conversations that rows of the time index name: an entry by its own key, a journal entry by what it says.
@@ -100,8 +138,19 @@ impl Store {
             }
         }
         for item in self.batch_get(journaled, deadline).await? {
-            let entry = item::journal::from_item(item)?;
-            named.extend(entry.outcome.place().map(|(conversation, _)| conversation));
+            match item::journal::from_item(item) {
+                Ok(entry) => {
+                    named.extend(entry.outcome.place().map(|(conversation, _)| conversation))
+                }
+                // One that can't be read must not keep the sweep from all others.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        error,
+                        "a journal entry can't be read; nobody is woken for it"
+                    );
+                }
+            }
         }
         Ok(named)
     }

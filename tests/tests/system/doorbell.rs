@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use routing::ConversationSid;
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
-use tests::receiver::{Received, Receiver, Reply};
+use tests::receiver::{Receiver, Reply, parameters};
 use tests::system::{ADA, OURS, TestSystem, only, sid, text};
 
 on_both_engines!(
@@ -30,13 +30,6 @@ on_both_engines!(
 
 /// Longer than any lease, and than the sweep lies behind.
 const RECOVERY: Duration = Duration::from_secs(360);
-
-fn parameters<'a>(received: &'a [Received], name: &str) -> Vec<&'a str> {
-    received
-        .iter()
-        .map(|received| received.parameter(name).unwrap_or_default())
-        .collect()
-}
 
 async fn hearing(system: &TestSystem) -> Receiver {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::receiver::{Received, Receiver, Reply};
+use tests::receiver::{Received, Receiver, Reply, parameters};
 use tests::system::{
     ACCOUNT, ADA, BOB, CARRIER_ATTEMPTS, OURS, TOKEN, TestSystem, encode, is_sid, only, sid, text,
 };
@@ -45,13 +45,6 @@ fn told(received: &[Received]) -> Vec<&str> {
     received
         .iter()
         .map(|received| received.parameter("EventType").unwrap_or_default())
-        .collect()
-}
-
-fn parameters<'a>(received: &'a [Received], name: &str) -> Vec<&'a str> {
-    received
-        .iter()
-        .map(|received| received.parameter(name).unwrap_or_default())
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use routing::RETRY_DELAYS_S;
-use tests::receiver::{Received, Receiver, Reply};
+use tests::receiver::{Received, Receiver, Reply, parameters};
 use tests::system::{OURS, TestSystem, encode, only, sid, text};
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,13 +34,6 @@ on_both_engines!(
 
 /// Longer than any lease, and than the sweep lies behind.
 const RECOVERY: Duration = Duration::from_secs(360);
-
-fn parameters<'a>(received: &'a [Received], name: &str) -> Vec<&'a str> {
-    received
-        .iter()
-        .map(|received| received.parameter(name).unwrap_or_default())
-        .collect()
-}
 
 fn of_conversation(received: &[Received], conversation: &str) -> Vec<Received> {
     received

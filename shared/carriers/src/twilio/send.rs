@@ -34,7 +34,6 @@ impl fmt::Debug for Sender {
 struct Answer {
     sid: Option<String>,
     code: Option<u32>,
-    message: Option<String>,
 }
 
 /// Errors that say nothing of the message, and pass: the account is throttled or suspended, its credentials are wrong,
@@ -129,9 +128,9 @@ async fn answer(
 }
 
 fn read(status: u16, retry_after_s: Option<i64>, answer: Answer) -> Taken {
-    let said = answer.message.unwrap_or_default();
     let reason = match answer.code {
-        Some(code) => format!("status {status}, error {code}: {said}"),
+        // What it says besides holds phone numbers.
+        Some(code) => format!("status {status}, error {code}"),
         None => format!("status {status}"),
     };
     let passing = answer
@@ -177,7 +176,6 @@ mod tests {
         let answer = |code| Answer {
             sid: Some("SM1".to_owned()),
             code,
-            message: Some("why".to_owned()),
         };
         for (status, code, expected) in [
             (201, None, "accepted"),

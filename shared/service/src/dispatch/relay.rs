@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carriers::{Sending, Taken};
 use routing::{CarrierName, Entry, Outbound, OutboundState, ParticipantSid};
-use store::{Claimed, StoreError, outbound_sid};
+use store::{Claimed, Deadline, StoreError, outbound_sid};
 
 use super::fan_out::Served;
 use super::{DELIVERY_TIME_MAX, Run, after};
@@ -14,6 +14,8 @@ use crate::app::random;
 
 /// How long a claim lasts: the call, and the note of how it ended.
 const CLAIM_TIME: Duration = Duration::from_secs(40);
+/// How long the note may take, whatever is left of the run: without it, what is known is lost.
+const NOTE_TIME: Duration = Duration::from_secs(10);
 
 /// Sends an entry's message to a participant. `last`: a carrier that does not take it now is not asked again.
 pub(super) async fn send(
@@ -60,13 +62,15 @@ pub(super) async fn send(
                 return Ok(Served::Busy(until));
             }
             let unknown = OutboundState::Unknown;
-            store
+            let noted = store
                 .outbound_note(sid, &attempt, &unknown, run.deadline)
                 .await?;
-            alarm(run, &outbound, "whoever sent it was never heard of again");
+            if noted {
+                alarm(run, &outbound, "whoever sent it was never heard of again");
+            }
             return Ok(Served::Done);
         }
-        // Another run's failure, a moment ago.
+        // Gone meanwhile: not to be sent without a record.
         Claimed::Found(OutboundState::Waiting) => return Ok(Served::Failed { asked_s: None }),
         Claimed::Found(_) => return Ok(Served::Done),
     }
@@ -115,7 +119,7 @@ pub(super) async fn send(
     };
     // Without the note the claim runs out, and then it counts as unknown.
     store
-        .outbound_note(sid, &attempt, &state, run.deadline)
+        .outbound_note(sid, &attempt, &state, Deadline::after(NOTE_TIME))
         .await?;
     Ok(served)
 }

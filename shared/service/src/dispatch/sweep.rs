@@ -19,16 +19,20 @@ pub const SWEEP_DISTANCE: Duration = Duration::from_secs(300);
 const FIRST_SWEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Where nothing happens, marks are moved this seldom.
 const IDLE_MARK: Duration = Duration::from_secs(3_600);
-/// How many conversations are looked at side by side.
+/// How many shards are swept side by side, and how many conversations of each are looked at.
+const SHARDS_AT_ONCE: usize = 4;
 const LOOKS_AT_ONCE: usize = 8;
 
 /// Wakes every consumer that lags behind a change which is older than `distance`, and moves the marks as far as
 /// [`SWEEP_DISTANCE`] allows.
 pub async fn sweep(app: &App, distance: Duration, deadline: Deadline) -> Result<(), StoreError> {
-    for shard in 0..SHARDS {
-        sweep_shard(app, shard, distance, deadline).await?;
-    }
-    Ok(())
+    // Side by side, so that one which fails or is late keeps no other from its end.
+    let swept: Vec<_> = stream::iter(0..SHARDS)
+        .map(|shard| sweep_shard(app, shard, distance, deadline))
+        .buffer_unordered(SHARDS_AT_ONCE)
+        .collect()
+        .await;
+    swept.into_iter().collect()
 }
 
 async fn sweep_shard(
@@ -40,7 +44,9 @@ async fn sweep_shard(
     let now = app.clock.now();
     let before = |distance| now.checked_sub(distance).unwrap_or(Timestamp::MIN);
     let (until, mark_until) = (before(distance), before(SWEEP_DISTANCE));
+    // A mark from the future is of a clock that was moved, and has gone back with its process.
     let mark = app.store.sweep_mark_get(shard, deadline).await?;
+    let mark = mark.filter(|mark| *mark <= now);
     let mut from = mark.unwrap_or(before(FIRST_SWEEP));
     while from < until {
         let changed = app.store.changed(shard, from, until, deadline).await?;
