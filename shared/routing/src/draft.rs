@@ -210,10 +210,5 @@ pub(crate) fn tail_after(writes: &[Write]) -> Tail {
         Write::Append(entry) => Some(entry),
         _ => None,
     });
-    let entry = entry.expect("every change takes a slot");
-    Tail {
-        conversation: entry.conversation,
-        slot: entry.slot,
-        header: entry.header.clone(),
-    }
+    entry.expect("every change takes a slot").tail()
 }

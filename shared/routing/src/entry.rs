@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     ChangeId, ConversationSid, EventName, Header, Message, MessageKey, MessageSid, Pair,
-    Participant, Reason, Source, State,
+    Participant, Reason, Source, State, Tail,
 };
 
 /// One change: one or more events, at most one message, and the conversation's routing state after it.
@@ -34,6 +34,15 @@ impl Entry {
             Event::MessageAdded(message) => Some((MessageSid::at(self.slot, self.change), message)),
             _ => None,
         })
+    }
+
+    /// The entry as the newest of its log.
+    pub fn tail(&self) -> Tail {
+        Tail {
+            conversation: self.conversation,
+            slot: self.slot,
+            header: self.header.clone(),
+        }
     }
 
     /// The id of the event in `place`, counted from 0.

@@ -97,11 +97,7 @@ impl Facts {
         if lost > 1 {
             return Next::ReadTail;
         }
-        holder.tail = Some(Tail {
-            conversation: entry.conversation,
-            slot: entry.slot,
-            header: entry.header,
-        });
+        holder.tail = Some(entry.tail());
         Next::Decide
     }
 }

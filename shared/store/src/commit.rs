@@ -300,10 +300,7 @@ fn statement(write: &Write, journaled: &[(ConversationSid, u64)]) -> Result<Stat
             Some("c = :holder")
         }
         Condition::Version(version) => {
-            values.insert(
-                ":version".to_owned(),
-                AttributeValue::N(version.to_string()),
-            );
+            values.insert(":version".to_owned(), item::number(version));
             Some("v = :version")
         }
         Condition::None => None,
@@ -337,15 +334,9 @@ fn statement(write: &Write, journaled: &[(ConversationSid, u64)]) -> Result<Stat
         | Write::DeleteParticipant { .. }
         | Write::DeleteTimer { .. } => Action::Delete(item::key(key)),
         Write::SetState { state, at, .. } => {
-            values.insert(
-                ":state".to_owned(),
-                AttributeValue::N(item::state_code(*state).to_string()),
-            );
-            values.insert(
-                ":at".to_owned(),
-                AttributeValue::N(at.as_millisecond().to_string()),
-            );
-            values.insert(":one".to_owned(), AttributeValue::N("1".to_owned()));
+            values.insert(":state".to_owned(), item::number(item::state_code(*state)));
+            values.insert(":at".to_owned(), item::milliseconds(*at));
+            values.insert(":one".to_owned(), item::number(1));
             Action::Update(item::key(key), "SET st = :state, du = :at, v = v + :one")
         }
         Write::Blank { .. } => Action::Update(item::key(key), "REMOVE m.b, m.m, m.x"),

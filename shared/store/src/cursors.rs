@@ -17,8 +17,7 @@ use routing::{
 use crate::Store;
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
-use crate::item::cursor::{self, milliseconds, number};
-use crate::item::{self, Item};
+use crate::item::{self, Item, bytes, cursor, log_key, milliseconds, number};
 use crate::key::{self, Key};
 use crate::table::GSI1;
 
@@ -40,11 +39,7 @@ impl Look {
 
     /// The newest entry; `None`: there is no such log.
     pub fn tail(&self) -> Option<Tail> {
-        self.newest.last().map(|entry| Tail {
-            conversation: entry.conversation,
-            slot: entry.slot,
-            header: entry.header.clone(),
-        })
+        self.newest.last().map(Entry::tail)
     }
 }
 
@@ -163,31 +158,25 @@ impl Store {
         let mut update = Update::new(seen.conversation, seen.consumer);
         update.set("ns", "slot", number(next.slot));
         update.set("ne", "event", number(next.event));
-        update.set("lo", "owner", cursor::owner(&lease.owner));
+        update.set("lo", "owner", bytes(&lease.owner));
         update.set("lu", "until", milliseconds(lease.until));
         let condition = match seen.cursor {
-            None => "attribute_not_exists(pk) OR lo = :owner",
+            None => "attribute_not_exists(pk) OR lo = :owner".to_owned(),
             Some(cursor) => {
-                update.value("seen_slot", number(cursor.next.slot));
-                update.value("seen_event", number(cursor.next.event));
-                update.value("now", milliseconds(seen.at));
+                let free = update.free(cursor, seen.at);
                 if next != cursor.next && cursor.failures > 0 {
                     update.set("fa", "failures", number(0));
                 }
-                if let Some(due) = cursor.due {
-                    update.value("seen_due", milliseconds(due));
-                    "lo = :owner OR (ns = :seen_slot AND ne = :seen_event \
-                     AND (attribute_not_exists(lo) OR lu <= :now) \
-                     AND (attribute_not_exists(du) OR du <= :now OR du = :seen_due))"
-                } else {
-                    "lo = :owner OR (ns = :seen_slot AND ne = :seen_event \
-                     AND (attribute_not_exists(lo) OR lu <= :now) \
-                     AND (attribute_not_exists(du) OR du <= :now))"
+                let mut due = "attribute_not_exists(du) OR du <= :now".to_owned();
+                if let Some(seen_due) = cursor.due {
+                    update.value("seen_due", milliseconds(seen_due));
+                    due.push_str(" OR du = :seen_due");
                 }
+                format!("lo = :owner OR ({free} AND ({due}))")
             }
         };
         let written = self
-            .cursor_update("take a cursor", update, condition, deadline)
+            .cursor_update("take a cursor", update, &condition, deadline)
             .await?;
         let Updated::Done(Some(item)) = written else {
             return Ok(None);
@@ -286,12 +275,7 @@ impl Store {
         let condition = match seen.cursor {
             None => "attribute_not_exists(pk)".to_owned(),
             Some(cursor) => {
-                update.value("seen_slot", number(cursor.next.slot));
-                update.value("seen_event", number(cursor.next.event));
-                update.value("now", milliseconds(seen.at));
-                let mut condition = "ns = :seen_slot AND ne = :seen_event \
-                    AND (attribute_not_exists(lo) OR lu <= :now)"
-                    .to_owned();
+                let mut condition = update.free(cursor, seen.at).to_owned();
                 if cursor.failures > 0 {
                     update.set("fa", "failures", number(0));
                 }
@@ -375,13 +359,9 @@ impl Store {
 
 /// The entries among the items of a log, in their order.
 fn entries(items: Vec<Item>) -> Result<Vec<Entry>, StoreError> {
-    let is_entry = |item: &Item| {
-        let sk = item.get(crate::table::SORT_KEY)?.as_s().ok()?;
-        key::parse_log(sk).map(|(_, entry)| entry)
-    };
     items
         .into_iter()
-        .filter(|item| is_entry(item).unwrap_or(false))
+        .filter(|item| log_key(item).is_some_and(|(_, entry)| entry))
         .map(item::entry::from_item)
         .collect()
 }
@@ -472,11 +452,19 @@ impl Update {
         self.set(GSI1.sort_key, "gs", AttributeValue::S(place.sk));
     }
 
+    /// The condition that a cursor stands where it was seen, and that nobody has it.
+    fn free(&mut self, seen: &Cursor, at: Timestamp) -> &'static str {
+        self.value("seen_slot", number(seen.next.slot));
+        self.value("seen_event", number(seen.next.event));
+        self.value("now", milliseconds(at));
+        "ns = :seen_slot AND ne = :seen_event AND (attribute_not_exists(lo) OR lu <= :now)"
+    }
+
     /// The condition that the run still holds the cursor, and that it stands where the run saw it.
     fn held(&mut self, held: &Held) -> &'static str {
         self.value("from_slot", number(held.cursor.next.slot));
         self.value("from_event", number(held.cursor.next.event));
-        self.value("mine", cursor::owner(&held.owner));
+        self.value("mine", bytes(&held.owner));
         "ns = :from_slot AND ne = :from_event AND lo = :mine"
     }
 

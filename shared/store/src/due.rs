@@ -115,7 +115,7 @@ impl Store {
                 .table_name(&self.table)
                 .set_key(Some(key.clone()))
                 .condition_expression("t = :seen")
-                .expression_attribute_values(":seen", item::cursor::milliseconds(seen))
+                .expression_attribute_values(":seen", item::milliseconds(seen))
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
@@ -166,7 +166,7 @@ impl Store {
                 .table_name(&self.table)
                 .set_item(Some(item.clone()))
                 .condition_expression("t = :seen")
-                .expression_attribute_values(":seen", item::cursor::milliseconds(seen))
+                .expression_attribute_values(":seen", item::milliseconds(seen))
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use routing::{
-    AccountSettings, AddressConfiguration, Binding, ConversationSid, Entry, Facts, Holder, Inbound,
-    Key, NumberSettings, Pair, Tail,
+    AccountSettings, AddressConfiguration, Binding, ConversationSid, Facts, Holder, Inbound, Key,
+    NumberSettings, Pair, Tail,
 };
 
 use crate::Store;
@@ -73,20 +73,8 @@ impl Store {
                 deadline,
             )
             .await?;
-        let Some(item) = items.into_iter().next() else {
-            return Ok(None);
-        };
-        let Entry {
-            conversation,
-            slot,
-            header,
-            ..
-        } = item::entry::from_item(item)?;
-        Ok(Some(Tail {
-            conversation,
-            slot,
-            header,
-        }))
+        let newest = items.into_iter().next().map(item::entry::from_item);
+        Ok(newest.transpose()?.map(|entry| entry.tail()))
     }
 
     /// One of the account's equal copies, picked at random.

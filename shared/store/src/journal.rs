@@ -1,7 +1,7 @@
 //! The journal: read by its key, and noted on after a fall-through's answer.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use routing::{ForwardState, JournalEntry, MessageKey};
 
 use crate::attempt::{self, Deadline};
@@ -45,7 +45,7 @@ impl Store {
                 .set_key(Some(key.clone()))
                 .update_expression("SET fs = :state")
                 .condition_expression(condition)
-                .expression_attribute_values(":state", AttributeValue::N(code.to_string()))
+                .expression_attribute_values(":state", item::number(code))
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };

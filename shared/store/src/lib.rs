@@ -89,12 +89,12 @@ pub use conversations::{ConversationFilter, View};
 pub use cursors::{Held, Look, Rest, Seen};
 pub use due::Due;
 pub use error::StoreError;
-pub use key::{outbound_sid, rung};
+pub use key::{SHARDS, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
 pub use page::{Page, PageRequest};
 pub use settings::SettingsError;
-pub use sweep::{Changed, SHARDS};
+pub use sweep::Changed;
 
 /// The table, and the client that reaches it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -5,9 +5,8 @@ use routing::{ConversationSid, Entry, Message, MessageSid, Revision};
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
-use crate::item::{self, Item};
+use crate::item::{self, Item, log_key};
 use crate::page::{self, ListKind, Page, PageRequest};
-use crate::table::SORT_KEY;
 use crate::{Store, key};
 
 /// A message that is there, in its current version.
@@ -137,10 +136,6 @@ fn drop_torn(items: &mut Vec<Item>, order: Order) {
     if last_is_entry == (order == Order::Descending) {
         items.pop();
     }
-}
-
-fn log_key(item: &Item) -> Option<(u64, bool)> {
-    key::parse_log(item.get(SORT_KEY)?.as_s().ok()?)
 }
 
 /// Entries, each with its message's current version, in the order of the items.

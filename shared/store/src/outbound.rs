@@ -11,7 +11,7 @@ use routing::{CarrierMessageSid, Outbound, OutboundState};
 
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
-use crate::item::cursor::number;
+use crate::item::number;
 use crate::item::outbound::{SENDING, WAITING, state_code};
 use crate::{Store, item, key};
 

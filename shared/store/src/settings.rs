@@ -1,7 +1,7 @@
 //! What users configure: single records, replaced if nobody else replaced them meanwhile.
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use routing::{AccountSettings, Address, AddressConfiguration, NumberSettings};
 
 use crate::attempt::Deadline;
@@ -122,8 +122,7 @@ impl Store {
         let put = match new_version.checked_sub(1).filter(|before| *before > 0) {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(before) => {
-                let put = put
-                    .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
+                let put = put.expression_attribute_values(":before", item::number(before));
                 match item.get(SID) {
                     Some(sid) => put
                         .condition_expression("v = :before AND sid = :sid")

@@ -12,12 +12,10 @@ use routing::ConversationSid;
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
-use crate::item::cursor::{milliseconds, number};
+use crate::item::{milliseconds, number};
 use crate::key::{self, Key};
 use crate::table::{GSI1, PARTITION_KEY, SORT_KEY};
 use crate::{Store, item};
-
-pub use crate::key::SHARDS;
 
 /// Conversations that changed in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]

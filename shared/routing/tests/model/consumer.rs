@@ -54,11 +54,7 @@ struct Look {
 
 impl Look {
     fn tail(&self) -> Option<Tail> {
-        self.newest.last().map(|entry| Tail {
-            conversation: entry.conversation,
-            slot: entry.slot,
-            header: entry.header.clone(),
-        })
+        self.newest.last().map(Entry::tail)
     }
 }
 

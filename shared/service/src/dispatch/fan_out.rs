@@ -118,7 +118,8 @@ pub(super) async fn lags(
 }
 
 /// First those who keep up, then those who lag: whoever hangs in a lane has what comes meanwhile behind it for no longer
-/// than [`LANE_TIME_MAX`] and one attempt. `ended`: nothing lies behind the stretch. Else the cursor stays due, for nobody may come back to it.
+/// than [`LANE_TIME_MAX`] and one attempt. `ended`: nothing lies behind the stretch. Else the cursor stays due, for nobody
+/// may come back to it.
 async fn serve(
     run: Run<'_>,
     mut held: Held,

@@ -23,7 +23,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid, Lease};
+use routing::{Consumer, ConversationSid, Lease, Position};
 use store::{Deadline, Look, StoreError};
 
 use crate::App;
@@ -42,7 +42,7 @@ const ATTEMPT_RESERVE: Duration = Duration::from_secs(20);
 /// How long a run has a cursor to itself after each of its moves; between two moves lies one attempt, or a bounded
 /// number of them.
 const LEASE_TIME: Duration = Duration::from_secs(45);
-/// How often a run looks for more. What is left after that is due, and for the next run.
+/// How often a run looks for more. What is left after that is for the next run.
 const LOOKS_MAX: usize = 200;
 /// How many slots that owe nothing a cursor may lag behind before it is moved for that alone: moving it costs a write,
 /// not moving it a longer read.
@@ -128,6 +128,14 @@ impl Run<'_> {
         let consumer = consumer.as_str();
         tracing::warn!(%conversation, consumer, "a run of {consumer} in {conversation} ends with work left for the next");
         Ok(())
+    }
+
+    /// Where a consumer goes on that is owed something which no run has come to.
+    async fn lags(self, consumer: Consumer, look: &Look) -> Result<Option<Position>, StoreError> {
+        match consumer {
+            Consumer::Post => post::lags(self, look).await,
+            Consumer::Relay | Consumer::Numbers => fan_out::lags(self, consumer, look).await,
+        }
     }
 
     fn now(&self) -> Timestamp {

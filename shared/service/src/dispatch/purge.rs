@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use routing::{Consumer, ConversationSid};
 use store::{Deadline, Look, StoreError};
 
-use super::{Run, after, fan_out, post};
+use super::{Run, after};
 use crate::App;
 
 /// When to look again at a conversation whose consumers are not done.
@@ -52,10 +52,7 @@ pub(super) async fn purge(
 /// Whether a consumer has not passed the last slot, or still has something to finish.
 async fn waited_for(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
     for consumer in Consumer::ALL {
-        let lags = match consumer {
-            Consumer::Post => post::lags(run, look).await?,
-            _ => fan_out::lags(run, consumer, look).await?,
-        };
+        let lags = run.lags(consumer, look).await?;
         let busy = look
             .cursor(consumer)
             .is_some_and(|cursor| cursor.leased(run.now()) || !cursor.lanes.is_empty());

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use routing::{Consumer, ConversationSid};
 use store::{Deadline, SHARDS, StoreError};
 
-use super::{Run, fan_out, post};
+use super::Run;
 use crate::App;
 
 /// How far behind now the sweep reads: a change stands in the time index by then (a request and its repetitions take a
@@ -18,7 +18,7 @@ pub const SWEEP_DISTANCE: Duration = Duration::from_secs(300);
 /// Where a sweep begins that has no mark yet: further back than any change that the stream could have lost.
 const FIRST_SWEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Where nothing happens, marks are moved this seldom.
-const IDLE_MARK: Duration = Duration::from_secs(3_600);
+const IDLE_MARK: SignedDuration = SignedDuration::from_hours(1);
 /// How many shards are swept side by side, and how many conversations of each are looked at.
 const SHARDS_AT_ONCE: usize = 4;
 const LOOKS_AT_ONCE: usize = 8;
@@ -57,17 +57,13 @@ async fn sweep_shard(
             .try_collect::<Vec<()>>()
             .await?;
         let reached = changed.until.min(mark_until);
-        let old = mark.is_none_or(|mark| reached.duration_since(mark) > signed(IDLE_MARK));
+        let old = mark.is_none_or(|mark| reached.duration_since(mark) > IDLE_MARK);
         if reached > from.min(mark_until) && (!quiet || old) {
             app.store.sweep_mark_put(shard, reached, deadline).await?;
         }
         from = changed.until;
     }
     Ok(())
-}
-
-fn signed(duration: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
 }
 
 /// Compares the end of a log with the cursors, strongly.
@@ -99,12 +95,9 @@ async fn look_and_wake(
     };
     let look = app.store.look(conversation, deadline).await?;
     for consumer in Consumer::ALL {
-        let (lags, even_if_ahead) = match consumer {
-            Consumer::Post => (post::lags(run, &look).await?, false),
+        if let Some(beginning) = run.lags(consumer, &look).await? {
             // What waits in a lane keeps nobody else waiting.
-            _ => (fan_out::lags(run, consumer, &look).await?, true),
-        };
-        if let Some(beginning) = lags {
+            let even_if_ahead = consumer != Consumer::Post;
             let now = app.clock.now();
             app.store
                 .cursor_wake(

@@ -21,7 +21,7 @@ pub(crate) fn identity(key: Key, participant: ParticipantSid) -> Item {
 
 /// A timer or a purge: what it is stands in the key.
 pub(crate) fn due(key: Key, conversation: ConversationSid, at: Timestamp) -> Item {
-    let item = claim(key, "t", AttributeValue::N(at.as_millisecond().to_string()));
+    let item = claim(key, "t", item::milliseconds(at));
     item::listed(item, key::due(conversation, at))
 }
 

@@ -1,10 +1,8 @@
 //! A consumer's cursor.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use routing::{Address, Consumer, Cursor, Lane, Lease, ParticipantSid, Position, Recipient};
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
 
 use crate::error::StoreError;
 use crate::item::{self, Id, Item};
@@ -84,16 +82,4 @@ pub(crate) fn lanes(key: &Key, lanes: &[Lane]) -> Result<AttributeValue, StoreEr
     };
     let wires: Vec<LaneWire> = lanes.iter().map(wire).collect();
     serde_dynamo::to_attribute_value(wires).map_err(|error| item::corrupt(key, error))
-}
-
-pub(crate) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-pub(crate) fn milliseconds(at: Timestamp) -> AttributeValue {
-    number(at.as_millisecond())
-}
-
-pub(crate) fn owner(owner: &[u8; 16]) -> AttributeValue {
-    item::bytes(&ByteArray::new(*owner))
 }

@@ -43,6 +43,14 @@ pub(crate) fn bytes(id: &[u8; 16]) -> AttributeValue {
     AttributeValue::B(Blob::new(id.to_vec()))
 }
 
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn milliseconds(at: Timestamp) -> AttributeValue {
+    number(at.as_millisecond())
+}
+
 pub(crate) fn id(bytes: &[u8; 16]) -> Id {
     ByteArray::new(*bytes)
 }
@@ -54,6 +62,11 @@ pub(crate) fn key(key: Key) -> Item {
     ])
 }
 
+/// The slot of an item of a log, and whether it is an entry and no version of its message.
+pub(crate) fn log_key(item: &Item) -> Option<(u64, bool)> {
+    crate::key::parse_log(item.get(SORT_KEY)?.as_s().ok()?)
+}
+
 /// An item from its wire form, without version or index entries.
 fn item(key: Key, wire: &impl Serialize) -> Result<Item, StoreError> {
     match serde_dynamo::to_item::<_, Item>(wire) {
@@ -63,7 +76,7 @@ fn item(key: Key, wire: &impl Serialize) -> Result<Item, StoreError> {
 }
 
 fn versioned(mut item: Item, version: u64) -> Item {
-    item.insert("v".to_owned(), AttributeValue::N(version.to_string()));
+    item.insert("v".to_owned(), number(version));
     item
 }
 
