@@ -7,3 +7,28 @@ pub mod figures;
 pub mod receiver;
 pub mod system;
 pub mod wire;
+
+/// Each test takes a system of its own, and runs on both engines.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($test:ident),+ $(,)?) => {
+        mod dynamodb_local {
+            use $crate::{engine::EngineKind, system::TestSystem};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(TestSystem::start(EngineKind::DynamoDbLocal).await).await;
+                }
+            )+
+        }
+        mod embedded {
+            use $crate::{engine::EngineKind, system::TestSystem};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(TestSystem::start(EngineKind::Embedded).await).await;
+                }
+            )+
+        }
+    };
+}
