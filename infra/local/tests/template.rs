@@ -323,9 +323,11 @@ async fn the_clock_that_is_deployed_is_understood() {
 
 /// For a stand-in; deployed, Twilio is where Twilio is.
 const LOCAL_ONLY: &str = "CROSSPOINT_TWILIO_API_URL";
+/// What the way in and the way out need, and nobody else.
+const TWILIO: &str = "CROSSPOINT_TWILIO_";
 
 #[test]
-fn the_deployed_functions_are_told_every_variable_and_no_other() {
+fn the_deployed_functions_are_told_every_variable_that_they_need_and_no_other() {
     let read = RefCell::new(Vec::new());
     let nothing_is_set = Config::read(|name| {
         read.borrow_mut().push(name.to_owned());
@@ -338,31 +340,56 @@ fn the_deployed_functions_are_told_every_variable_and_no_other() {
     read.retain(|name| name != LOCAL_ONLY);
 
     let template = template();
-    let variables = at(&template, "Globals.Function.Environment.Variables");
-    let mut set: Vec<_> = variables.as_mapping().unwrap().keys().collect();
-    set.sort();
-    let set: Vec<_> = set.iter().map(|name| name.as_str().unwrap()).collect();
-    assert_eq!(set, read);
-    for function in ["Inbound", "Admin", "Dispatch"] {
-        let properties = at(&template, &format!("Resources.{function}.Properties"));
-        let own = properties.as_mapping_get("Environment");
-        assert_eq!(own, None, "{function} has variables of its own");
+    let variables = |node: &Yaml<'static>| -> Vec<String> {
+        let environment = node.as_mapping_get("Environment");
+        let variables = environment.map(|node| at(node, "Variables").as_mapping().unwrap());
+        let names = variables.into_iter().flat_map(|variables| variables.keys());
+        names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let shared = variables(at(&template, "Globals.Function"));
+    for (function, twilio) in [("Inbound", true), ("Admin", false), ("Dispatch", true)] {
+        let own = variables(at(&template, &format!("Resources.{function}.Properties")));
+        let mut set = [shared.clone(), own].concat();
+        set.sort();
+        let needed = read
+            .iter()
+            .filter(|name| twilio || !name.starts_with(TWILIO));
+        assert_eq!(
+            set.iter().collect::<Vec<_>>(),
+            needed.collect::<Vec<_>>(),
+            "{function}"
+        );
     }
 }
 
 #[test]
 fn the_alarms_hear_of_what_is_counted() {
     let template = template();
-    for (count, log, alarm) in [
-        ("MessageCount", "InboundLog", "UnroutableAlarm"),
+    // What the lines say is held where they are written.
+    for (count, log, alarm, pattern) in [
+        (
+            "MessageCount",
+            "InboundLog",
+            "UnroutableAlarm",
+            r#"{ $.fields.outcome = "*" }"#,
+        ),
         (
             "OutboundUnknownCount",
             "DispatchLog",
             "OutboundUnknownAlarm",
+            r#"{ $.fields.outbound = "unknown" }"#,
         ),
-        ("DispatchErrorCount", "DispatchLog", "DispatchErrorAlarm"),
+        (
+            "DispatchErrorCount",
+            "DispatchLog",
+            "DispatchErrorAlarm",
+            r#"{ $.level = "ERROR" }"#,
+        ),
     ] {
         let counted = at(&template, &format!("Resources.{count}.Properties"));
+        assert_eq!(text(counted, "FilterPattern"), pattern, "{count}");
         let mut logs = BTreeSet::new();
         references(at(counted, "LogGroupName"), &mut logs);
         assert_eq!(logs, [log.to_owned()].into(), "{count}");
