@@ -1,6 +1,6 @@
 //! A message that leaves, and what its carrier made of it.
 
-use routing::{Address, ConversationSid, MessageSid};
+use routing::{Address, Channel, ConversationSid, MessageSid};
 
 /// A message to one recipient.
 #[derive(Clone, Debug)]
@@ -18,6 +18,14 @@ pub struct Sending<'a> {
 impl Sending<'_> {
     /// The bound of a multimedia message.
     pub const MEDIA_MAX: usize = 10;
+
+    /// How many media the channel carries in one message.
+    pub fn media_max(&self) -> usize {
+        match self.to.channel() {
+            Channel::Sms => Sending::MEDIA_MAX,
+            Channel::WhatsApp => 1,
+        }
+    }
 }
 
 /// What became of a message at its carrier.

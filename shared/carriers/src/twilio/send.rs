@@ -7,8 +7,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use routing::{AccountSid, Channel};
+use routing::AccountSid;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Sending, Taken};
 
@@ -69,19 +70,33 @@ impl Sender {
                 "application/x-www-form-urlencoded; charset=utf-8",
             )
             .body(encode(sending));
-        match tokio::time::timeout(time, answer(request)).await {
-            Ok(Ok((status, retry_after_s, answer))) => read(status, retry_after_s, answer),
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => Taken::Not {
-                retry_after_s: None,
-                reason: reason(&error.without_url()),
-            },
-            Ok(Err(error)) => Taken::Unknown {
-                reason: reason(&error.without_url()),
-            },
-            Err(_) => Taken::Unknown {
-                reason: format!("no answer within {} ms", time.as_millis()),
-            },
-        }
+        let until = Instant::now() + time;
+        let mut response = match timeout_at(until, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
+                return Taken::Not {
+                    retry_after_s: None,
+                    reason: reason(&error.without_url()),
+                };
+            }
+            Ok(Err(error)) => {
+                return Taken::Unknown {
+                    reason: reason(&error.without_url()),
+                };
+            }
+            Err(_) => {
+                return Taken::Unknown {
+                    reason: format!("no answer within {} ms", time.as_millis()),
+                };
+            }
+        };
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("Retry-After");
+        let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        // The status has decided; what else is said is good to know, and may be slow, or cut off.
+        let mut body = Vec::new();
+        let _ = timeout_at(until, fill(&mut body, &mut response)).await;
+        read(status, retry_after_s, serde_json::from_slice(&body).ok())
     }
 }
 
@@ -92,42 +107,25 @@ fn encode(sending: &Sending) -> String {
     if !sending.body.is_empty() {
         form.append_pair("Body", sending.body);
     }
-    // A WhatsApp message carries one medium.
-    let media_max = match sending.to.channel() {
-        Channel::Sms => Sending::MEDIA_MAX,
-        Channel::WhatsApp => 1,
-    };
-    for url in sending.media.iter().take(media_max) {
+    for url in sending.media.iter().take(sending.media_max()) {
         form.append_pair("MediaUrl", url);
     }
     form.finish()
 }
 
-async fn answer(
-    request: reqwest::RequestBuilder,
-) -> Result<(u16, Option<i64>, Answer), reqwest::Error> {
-    let mut response = request.send().await?;
-    let status = response.status().as_u16();
-    let retry_after_s = response
-        .headers()
-        .get("Retry-After")
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let mut body = Vec::new();
-    // The status has decided; what else is said is good to know, and may be cut off.
+async fn fill(body: &mut Vec<u8>, response: &mut reqwest::Response) {
     while let Ok(Some(chunk)) = response.chunk().await {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             break;
         }
         body.extend_from_slice(&chunk);
     }
-    Ok((
-        status,
-        retry_after_s,
-        serde_json::from_slice(&body).unwrap_or_default(),
-    ))
 }
 
-fn read(status: u16, retry_after_s: Option<i64>, answer: Answer) -> Taken {
+/// `answer`: what the body says, where it could be read.
+fn read(status: u16, retry_after_s: Option<i64>, answer: Option<Answer>) -> Taken {
+    let unread = answer.is_none();
+    let answer = answer.unwrap_or_default();
     let reason = match answer.code {
         // What it says besides holds phone numbers.
         Some(code) => format!("status {status}, error {code}"),
@@ -143,7 +141,8 @@ fn read(status: u16, retry_after_s: Option<i64>, answer: Answer) -> Taken {
             retry_after_s,
             reason,
         },
-        400..=499 if passing => Taken::Not {
+        // Nobody knows why; it surely was not taken.
+        400..=499 if passing || unread => Taken::Not {
             retry_after_s,
             reason,
         },
@@ -192,7 +191,7 @@ mod tests {
             (500, None, "unknown"),
             (503, Some(20_503), "unknown"),
         ] {
-            let taken = match read(status, Some(7), answer(code)) {
+            let taken = match read(status, Some(7), Some(answer(code))) {
                 Taken::Accepted { id } => {
                     assert_eq!(id.as_deref(), Some("SM1"));
                     "accepted"
@@ -208,6 +207,35 @@ mod tests {
                 Taken::Unknown { .. } => "unknown",
             };
             assert_eq!(taken, expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_without_what_else_is_said_still_tells() {
+        for (status, expected) in [
+            (201, Taken::Accepted { id: None }),
+            (
+                400,
+                Taken::Not {
+                    retry_after_s: Some(7),
+                    reason: "status 400".to_owned(),
+                },
+            ),
+            (
+                429,
+                Taken::Not {
+                    retry_after_s: Some(7),
+                    reason: "status 429".to_owned(),
+                },
+            ),
+            (
+                500,
+                Taken::Unknown {
+                    reason: "status 500".to_owned(),
+                },
+            ),
+        ] {
+            assert_eq!(read(status, Some(7), None), expected);
         }
     }
 
