@@ -7,7 +7,7 @@ use routing::{Call, ChangeId, ForwardState, Inbound, Target};
 use store::Deadline;
 
 use crate::App;
-use crate::caller::{Answered, CallError};
+use crate::caller::CallError;
 
 /// What the carrier is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,27 +28,44 @@ const NOTE_TIME: Duration = Duration::from_secs(1);
 const ERROR_HTTP: &str = "11200";
 const ERROR_CONNECT: &str = "11205";
 
-/// Calls the target, then its fallback. `Err`: neither gave a usable answer.
+/// What is made of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is the carrier's.
+    Read,
+    /// Only its status counts.
+    Ignored,
+}
+
+/// Neither gave a usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unanswered {
+    /// The longest pause that was asked for, in seconds.
+    pub(crate) retry_after_s: Option<i64>,
+}
+
+/// Calls the target, then its fallback.
 pub(crate) async fn forward(
     app: &App,
     inbound: &Inbound,
     target: &Target,
     change: ChangeId,
+    answer: Answer,
     deadline: Deadline,
-) -> Result<Reply, ()> {
+) -> Result<Reply, Unanswered> {
     let deadline = deadline.less(NOTE_TIME);
     let mut parameters = twilio::parameters(inbound);
     let first = match target.fallback {
         Some(_) => deadline.less(FALLBACK_TIME),
         None => deadline,
     };
-    let failure = match attempt(app, &target.call, &parameters, change, first).await {
+    let failure = match attempt(app, &target.call, &parameters, change, answer, first).await {
         Ok(reply) => return Ok(reply),
         Err(failure) => failure,
     };
     failure.log(inbound, "webhook");
     let Some(fallback) = &target.fallback else {
-        return Err(());
+        return Err(failure.unanswered());
     };
     let code = if failure.status.is_some() {
         ERROR_HTTP
@@ -57,8 +74,11 @@ pub(crate) async fn forward(
     };
     parameters.push(("ErrorCode".to_owned(), code.to_owned()));
     parameters.push(("ErrorUrl".to_owned(), target.call.url.to_string()));
-    let answer = attempt(app, fallback, &parameters, change, deadline).await;
-    answer.map_err(|failure| failure.log(inbound, "fallback"))
+    let answered = attempt(app, fallback, &parameters, change, answer, deadline).await;
+    answered.map_err(|second| {
+        second.log(inbound, "fallback");
+        second.unanswered().max(failure.unanswered())
+    })
 }
 
 /// Notes how it ended. Not required for correctness.
@@ -76,10 +96,24 @@ pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
 /// Why a URL gave no usable answer: a status that is no success, or none.
 struct Failure {
     status: Option<u16>,
+    retry_after_s: Option<i64>,
     error: Option<CallError>,
 }
 
 impl Failure {
+    fn without_status(error: CallError) -> Failure {
+        Failure {
+            status: None,
+            retry_after_s: None,
+            error: Some(error),
+        }
+    }
+
+    fn unanswered(&self) -> Unanswered {
+        let retry_after_s = self.retry_after_s;
+        Unanswered { retry_after_s }
+    }
+
     fn log(&self, inbound: &Inbound, url: &'static str) {
         let (message_sid, status) = (inbound.key.sid, self.status);
         let error = self
@@ -95,35 +129,38 @@ async fn attempt(
     call: &Call,
     parameters: &[(String, String)],
     change: ChangeId,
+    answer: Answer,
     deadline: Deadline,
 ) -> Result<Reply, Failure> {
-    match app
-        .caller
-        .call(
-            call,
-            parameters,
-            change,
-            deadline.remaining(),
-            TWIML_BYTES_MAX,
-        )
-        .await
-    {
-        Ok(Answered {
-            status,
-            content_type,
-            body,
-        }) if (200..300).contains(&status) => Ok(Reply {
-            status,
-            content_type,
-            body,
-        }),
-        Ok(Answered { status, .. }) => Err(Failure {
+    let (caller, time) = (&app.caller, deadline.remaining());
+    let (reply, retry_after_s) = match answer {
+        Answer::Read => {
+            let called = caller.call(call, parameters, change, time, TWIML_BYTES_MAX);
+            let answered = called.await.map_err(Failure::without_status)?;
+            let reply = Reply {
+                status: answered.status,
+                content_type: answered.content_type,
+                body: answered.body,
+            };
+            (reply, None)
+        }
+        Answer::Ignored => {
+            let told = caller.tell(call, parameters, change, time);
+            let heard = told.await.map_err(Failure::without_status)?;
+            let reply = Reply {
+                status: heard.status,
+                content_type: None,
+                body: Vec::new(),
+            };
+            (reply, heard.retry_after_s)
+        }
+    };
+    match reply.status {
+        200..300 => Ok(reply),
+        status => Err(Failure {
             status: Some(status),
+            retry_after_s,
             error: None,
-        }),
-        Err(error) => Err(Failure {
-            status: None,
-            error: Some(error),
         }),
     }
 }

@@ -10,7 +10,7 @@ use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
 use crate::ask::ask;
-use crate::forward::{Reply, forward, note};
+use crate::forward::{Answer, Reply, forward, note};
 
 /// From receipt to answer, vetoes, fallback URLs and commits included: below the 15 s that carriers wait.
 pub const RECEIVE_TIME: Duration = Duration::from_secs(13);
@@ -72,13 +72,21 @@ pub async fn receive(
     }
     let reply = match &entry.outcome {
         JournalOutcome::Forwarded { target, .. } => {
-            let answer = forward(app, &entry.inbound, target, entry.change, deadline).await;
+            let answer = forward(
+                app,
+                &entry.inbound,
+                target,
+                entry.change,
+                Answer::Read,
+                deadline,
+            )
+            .await;
             let state = match &answer {
                 Ok(reply) => ForwardState::Answered(reply.status),
-                Err(()) => ForwardState::Failed,
+                Err(_) => ForwardState::Failed,
             };
             note(app, &entry.inbound, state).await;
-            Some(answer.map_err(|()| ReceiveError::ForwardFailed)?)
+            Some(answer.map_err(|_| ReceiveError::ForwardFailed)?)
         }
         _ => None,
     };

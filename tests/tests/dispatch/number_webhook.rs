@@ -20,6 +20,8 @@ on_both_engines!(
     nobody_is_told_by_default,
     only_what_came_in_is_told_and_once,
     its_answer_reaches_nobody_and_changes_nothing,
+    an_answer_that_is_long_is_a_success_and_told_once,
+    retry_after_is_the_least_pause,
     a_dead_webhook_neither_delays_nor_fails_a_capture,
     always_begins_with_the_next_message,
     what_is_pending_is_not_told_once_it_is_unwanted,
@@ -248,6 +250,7 @@ async fn its_answer_reaches_nobody_and_changes_nothing(system: TestSystem) {
         Reply::json(r#"{"body":"edited"}"#),
         Reply::new(204, ""),
         Reply::new(200, "x".repeat(60_000)),
+        Reply::new(200, "x".repeat(600_000)),
         Reply::new(500, twiml),
         Reply::new(403, ""),
     ]) {
@@ -260,9 +263,37 @@ async fn its_answer_reaches_nobody_and_changes_nothing(system: TestSystem) {
     application.answer(|_| Reply::new(200, ""));
     settle(&system, &conversation).await;
     // Exactly what came in: nothing was edited, answered or rejected.
-    assert_eq!(system.bodies(&conversation).await, vec!["hello"; 6]);
+    assert_eq!(system.bodies(&conversation).await, vec!["hello"; 7]);
     assert_eq!(system.bodies(&silent).await, ["silent"]);
     assert_eq!(system.outbox().await.len(), 0);
+}
+
+async fn an_answer_that_is_long_is_a_success_and_told_once(system: TestSystem) {
+    let (application, conversation) = captured(&system).await;
+    let fallback = answering().await;
+    change(&system, &[("SmsFallbackUrl", &fallback.url())]).await;
+    application.answer(|_| Reply::new(200, "x".repeat(600_000)));
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    settle(&system, &conversation).await;
+    assert_eq!(bodies(&application), ["hello"]);
+    assert_eq!(fallback.received().len(), 0);
+}
+
+/// The longer pause of the two that are asked for.
+async fn retry_after_is_the_least_pause(system: TestSystem) {
+    let (application, conversation) = captured(&system).await;
+    let fallback = answering().await;
+    change(&system, &[("SmsFallbackUrl", &fallback.url())]).await;
+    application.answer(|_| Reply::new(503, "").with("Retry-After", "600"));
+    fallback.answer(|_| Reply::new(429, "").with("Retry-After", "60"));
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    system.run(&conversation).await;
+    application.answer(|_| Reply::new(200, ""));
+    for (pause, count) in [(120, 1), (450, 1), (120, 2)] {
+        system.later(Duration::from_secs(pause)).await;
+        assert_eq!(bodies(&application).len(), count, "{pause} s later");
+    }
+    assert_eq!(fallback.received().len(), 1);
 }
 
 async fn a_dead_webhook_neither_delays_nor_fails_a_capture(system: TestSystem) {

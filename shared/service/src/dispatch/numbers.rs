@@ -6,7 +6,7 @@ use store::{Deadline, StoreError};
 
 use super::fan_out::Served;
 use super::{DELIVERY_TIME_MAX, Run};
-use crate::forward::forward;
+use crate::forward::{Answer, forward};
 
 /// Tells the number's webhook, and its fallback where that fails, of the message of an entry.
 pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreError> {
@@ -32,9 +32,12 @@ pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreErr
     inbound.body.clone_from(&message.body);
     inbound.media.clone_from(&message.media);
     let deadline = Deadline::after(DELIVERY_TIME_MAX);
-    let answer = forward(run.app, &inbound, &target, entry.change, deadline).await;
-    Ok(match answer {
+    let (app, change) = (run.app, entry.change);
+    let told = forward(app, &inbound, &target, change, Answer::Ignored, deadline).await;
+    Ok(match told {
         Ok(_) => Served::Done,
-        Err(()) => Served::Failed { asked_s: None },
+        Err(unanswered) => Served::Failed {
+            asked_s: unanswered.retry_after_s,
+        },
     })
 }
