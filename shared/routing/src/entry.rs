@@ -63,7 +63,11 @@ impl Entry {
 pub enum Event {
     ConversationAdded(Snapshot),
     ConversationUpdated(Snapshot),
-    ConversationRemoved(Snapshot),
+    /// `state`: the last before it was gone; the header says closed.
+    ConversationRemoved {
+        state: State,
+        snapshot: Snapshot,
+    },
     ConversationStateUpdated {
         from: State,
         to: State,
@@ -82,7 +86,7 @@ impl Event {
         match self {
             Event::ConversationAdded(_) => EventName::OnConversationAdded,
             Event::ConversationUpdated(_) => EventName::OnConversationUpdated,
-            Event::ConversationRemoved(_) => EventName::OnConversationRemoved,
+            Event::ConversationRemoved { .. } => EventName::OnConversationRemoved,
             Event::ConversationStateUpdated { .. } => EventName::OnConversationStateUpdated,
             Event::ParticipantAdded(_) => EventName::OnParticipantAdded,
             Event::ParticipantUpdated(_) => EventName::OnParticipantUpdated,

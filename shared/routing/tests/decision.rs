@@ -247,6 +247,7 @@ fn event_told(event: &Event) -> String {
         Event::MessageUpdated(earlier) | Event::MessageRemoved(earlier) => {
             format!("{name}({})", earlier.sid.slot())
         }
+        Event::ConversationRemoved { state, .. } => format!("{name}({})", state.as_str()),
         _ => name.to_owned(),
     }
 }
@@ -1502,12 +1503,12 @@ fn a_deleted_conversation_ends_in_a_terminal_slot_and_is_purged_a_day_later() {
         (
             Rest::new().delete(),
             "release 1 of c1; release 2 of c1; release name old; no timer c1; no metadata c1 v3; purge c1 86430; \
-             c1/6 onConversationRemoved = closed m3 e10 t30 () terminal",
+             c1/6 onConversationRemoved(active) = closed m3 e10 t30 () terminal",
         ),
         (
             Rest::new().state(State::Closed).no_timers().delete(),
             "release name old; no metadata c1 v3; purge c1 86430; \
-             c1/6 onConversationRemoved = closed m3 e10 t30 () terminal",
+             c1/6 onConversationRemoved(closed) = closed m3 e10 t30 () terminal",
         ),
         (Rest::new().terminal().delete(), "Deleted"),
     ]);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use routing::{
     AccountSid, Channel, EarlierMessage, Entry, Event, Media, Message, MessageSid, Pair,
-    Participant, Proposal, Snapshot, Source, Veto,
+    Participant, Proposal, Snapshot, Source, State, Veto,
 };
 use serde::Serialize;
 
@@ -97,12 +97,14 @@ pub(crate) fn of_event(
     parameters.put("ConversationSid", entry.conversation.to_string());
     match event {
         Event::ConversationAdded(snapshot) => {
-            parameters.conversation(entry, snapshot);
+            parameters.conversation(entry, entry.header.state, snapshot);
             parameters.pair(snapshot.pair.as_ref());
         }
-        Event::ConversationUpdated(snapshot) => parameters.conversation(entry, snapshot),
-        Event::ConversationRemoved(snapshot) => {
-            parameters.conversation(entry, snapshot);
+        Event::ConversationUpdated(snapshot) => {
+            parameters.conversation(entry, entry.header.state, snapshot);
+        }
+        Event::ConversationRemoved { state, snapshot } => {
+            parameters.conversation(entry, *state, snapshot);
             parameters.time("DateRemoved", entry.at);
         }
         Event::ConversationStateUpdated { from, to, reason } => {
@@ -167,14 +169,14 @@ impl Parameters {
         );
     }
 
-    fn conversation(&mut self, entry: &Entry, snapshot: &Snapshot) {
+    fn conversation(&mut self, entry: &Entry, state: State, snapshot: &Snapshot) {
         self.services(entry);
         self.time("DateCreated", snapshot.date_created);
         self.time("DateUpdated", entry.at);
         self.put_some("FriendlyName", snapshot.friendly_name.clone());
         self.put_some("UniqueName", snapshot.unique_name.clone());
         self.put("Attributes", &snapshot.attributes);
-        self.put("State", entry.header.state.as_str());
+        self.put("State", state.as_str());
     }
 
     fn pair(&mut self, pair: Option<&Pair>) {

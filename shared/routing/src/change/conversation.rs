@@ -218,7 +218,10 @@ pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>
     let (conversation, service) = (tail.conversation, metadata.service);
     let mut draft = Draft::after(cause, tail);
     let mut writes = draft.release_all();
-    draft.push(Event::ConversationRemoved(snapshot(metadata)));
+    draft.push(Event::ConversationRemoved {
+        state: tail.header.state,
+        snapshot: snapshot(metadata),
+    });
     draft.header.state = State::Closed;
     draft.header.terminal = true;
     draft.active_now();

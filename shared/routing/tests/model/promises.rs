@@ -451,12 +451,18 @@ impl Log {
                     edit.attributes.as_ref().unwrap_or(&before.attributes),
                 )
             }
-            Event::ConversationRemoved(snapshot) => snapshot_eq(
-                &self.snapshot,
-                &snapshot.friendly_name,
-                &snapshot.unique_name,
-                &snapshot.attributes,
-            ),
+            Event::ConversationRemoved {
+                state: last,
+                snapshot,
+            } => {
+                last == state
+                    && snapshot_eq(
+                        &self.snapshot,
+                        &snapshot.friendly_name,
+                        &snapshot.unique_name,
+                        &snapshot.attributes,
+                    )
+            }
             Event::ConversationStateUpdated { from, to, .. } => {
                 std::mem::replace(state, *to) == *from && from != to
             }

@@ -43,7 +43,8 @@ enum EventWire {
     #[serde(rename = "cu")]
     ConversationUpdated(SnapshotWire),
     #[serde(rename = "cr")]
-    ConversationRemoved(SnapshotWire),
+    /// What it was, and its last state.
+    ConversationRemoved(SnapshotWire, u8),
     /// From, to, reason.
     #[serde(rename = "cs")]
     ConversationStateUpdated(u8, u8, u8),
@@ -119,7 +120,10 @@ pub(crate) fn from_item(item: Item) -> Result<Entry, StoreError> {
         events.push(match event {
             EventWire::ConversationAdded(s) => Event::ConversationAdded(snapshot(&key, s)?),
             EventWire::ConversationUpdated(s) => Event::ConversationUpdated(snapshot(&key, s)?),
-            EventWire::ConversationRemoved(s) => Event::ConversationRemoved(snapshot(&key, s)?),
+            EventWire::ConversationRemoved(s, state) => Event::ConversationRemoved {
+                state: item::state(&key, state)?,
+                snapshot: snapshot(&key, s)?,
+            },
             EventWire::ConversationStateUpdated(from, to, reason) => {
                 Event::ConversationStateUpdated {
                     from: item::state(&key, from)?,
@@ -183,7 +187,9 @@ fn event_wire(event: &Event, address_of: impl Fn(ParticipantSid) -> Option<Strin
     match event {
         Event::ConversationAdded(s) => EventWire::ConversationAdded(snapshot_wire(s)),
         Event::ConversationUpdated(s) => EventWire::ConversationUpdated(snapshot_wire(s)),
-        Event::ConversationRemoved(s) => EventWire::ConversationRemoved(snapshot_wire(s)),
+        Event::ConversationRemoved { state, snapshot } => {
+            EventWire::ConversationRemoved(snapshot_wire(snapshot), item::state_code(*state))
+        }
         Event::ConversationStateUpdated { from, to, reason } => {
             EventWire::ConversationStateUpdated(
                 item::state_code(*from),

@@ -188,7 +188,10 @@ fn every_event_comes_back_as_it_was() {
         ],
         vec![
             Event::ConversationUpdated(snapshot.clone()),
-            Event::ConversationRemoved(snapshot),
+            Event::ConversationRemoved {
+                state: State::Inactive,
+                snapshot,
+            },
         ],
         vec![Event::ConversationStateUpdated {
             from: State::Inactive,
