@@ -276,14 +276,26 @@ impl TestSystem {
     /// Does some work and stops where it calls DynamoDB for the `nth` time, as a process that is killed stops.
     /// `arrives`: that call is still done. Whether it came that far.
     pub async fn killed_at(&self, nth: u32, arrives: bool, work: impl Future<Output = ()>) -> bool {
+        self.killed_at_call(|_, _| true, nth, arrives, work).await
+    }
+
+    /// The same, of the calls alone that `counts` says, from operation and body.
+    pub async fn killed_at_call(
+        &self,
+        counts: impl Fn(&str, &str) -> bool + Send + 'static,
+        nth: u32,
+        arrives: bool,
+        work: impl Future<Output = ()>,
+    ) -> bool {
         let calls = AtomicU32::new(0);
         let (killed, mut kill) = tokio::sync::watch::channel(false);
-        self.wire.fail_by(move |_, _| {
-            let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wire.fail_by(move |operation, body| {
+            let counts = u32::from(counts(operation, body));
+            let call = calls.fetch_add(counts, Ordering::SeqCst) + counts;
             if call < nth {
                 return None;
             }
-            if arrives && call == nth {
+            if arrives && call == nth && counts == 1 {
                 return Some(Fault::AnswerLost);
             }
             let _ = killed.send(true);
@@ -313,6 +325,34 @@ impl TestSystem {
             .iter()
             .filter_map(|item| item.get("sk")?.as_s().ok().cloned())
             .collect()
+    }
+
+    /// Takes the first item of a partition whose sort key begins so out of the table. No door does.
+    pub async fn take_item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
+        let client = Store::client(engine_config(&self.endpoint));
+        let found = client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()))
+            .consistent_read(true)
+            .send();
+        let items = found.await.expect("a query").items.unwrap_or_default();
+        let item = items.into_iter().next();
+        let item = item.unwrap_or_else(|| panic!("{pk} has no {sk}"));
+        let delete = client.delete_item().table_name(&self.table);
+        let delete = delete.key("pk", item["pk"].clone());
+        let delete = delete.key("sk", item["sk"].clone());
+        delete.send().await.expect("a write");
+        item
+    }
+
+    /// Puts an item into the table as it is.
+    pub async fn put_item(&self, item: HashMap<String, AttributeValue>) {
+        let client = Store::client(engine_config(&self.endpoint));
+        let put = client.put_item().table_name(&self.table);
+        put.set_item(Some(item)).send().await.expect("a write");
     }
 
     /// One request at the front door, as it is.

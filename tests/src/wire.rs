@@ -36,6 +36,9 @@ pub enum Fault {
     Late(Duration),
     /// The table is missing.
     NoTable,
+    /// Of a query's answer come so many items, of a batch so many are done: DynamoDB ends an answer at a megabyte, and
+    /// leaves parts of a batch undone.
+    Part(usize),
 }
 
 /// A call of one operation, as DynamoDB bills it.
@@ -45,6 +48,8 @@ pub struct Call {
     pub began: Instant,
     pub ended: Instant,
     pub read_units: f64,
+    /// Items that a query looked at.
+    pub scanned: u64,
     /// Of the table itself.
     pub write_units: f64,
     /// Of its indexes.
@@ -155,7 +160,7 @@ impl HttpConnector for Connector {
 }
 
 impl Connector {
-    async fn carry(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    async fn carry(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
@@ -169,6 +174,11 @@ impl Connector {
                 return Err(lost());
             }
             Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::Part(size)) => {
+                let rest = cut(&operation, &mut request, &body, size);
+                let response = self.deliver(request, operation, began).await?;
+                return Ok(left(response, rest));
+            }
             Some(Fault::TransactionConflict) => return Ok(in_the_way(&operation, &body)),
             Some(Fault::TransactionInProgress) => {
                 return Ok(refuse(400, "TransactionInProgressException"));
@@ -209,6 +219,7 @@ impl Connector {
             began,
             ended,
             read_units,
+            scanned: answer["ScannedCount"].as_u64().unwrap_or_default(),
             write_units,
             index_write_units,
         });
@@ -216,6 +227,56 @@ impl Connector {
         *copy.headers_mut() = headers;
         Ok(copy)
     }
+}
+
+/// Lets a request ask for no more than `size`. What it asked for besides, as the answer is to name it.
+fn cut(operation: &str, request: &mut HttpRequest, body: &str, size: usize) -> Option<Value> {
+    let mut asked: Value = serde_json::from_str(body).expect("a request");
+    let mut rest = None;
+    match operation {
+        "Query" => {
+            let limit = asked["Limit"].as_u64().unwrap_or(u64::MAX);
+            asked["Limit"] = json!(limit.min(size as u64));
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = asked["RequestItems"].as_object_mut().expect("tables");
+            let (table, wanted) = tables.iter_mut().next().expect("a table");
+            let (list, name) = match operation {
+                "BatchGetItem" => (&mut wanted["Keys"], "UnprocessedKeys"),
+                _ => (wanted, "UnprocessedItems"),
+            };
+            let list = list.as_array_mut().expect("a batch");
+            let undone = Value::Array(list.split_off(list.len().min(size)));
+            let undone = match operation {
+                "BatchGetItem" => json!({"Keys": undone, "ConsistentRead": true}),
+                _ => undone,
+            };
+            rest = Some(json!({name: {table: undone}}));
+        }
+        other => panic!("{other} has no parts"),
+    }
+    let asked = asked.to_string();
+    let length = asked.len().to_string();
+    request.headers_mut().insert("content-length", length);
+    *request.body_mut() = SdkBody::from(asked);
+    rest
+}
+
+/// The answer to a batch of which a part was left undone.
+fn left(mut response: HttpResponse, rest: Option<Value>) -> HttpResponse {
+    let Some(rest) = rest.as_ref().and_then(Value::as_object) else {
+        return response;
+    };
+    let said = response.body().bytes().expect("an answer");
+    let mut said: Value = serde_json::from_slice(said).expect("JSON");
+    let fields = said.as_object_mut().expect("an object");
+    fields.extend(rest.clone());
+    let said = said.to_string();
+    let headers = response.headers_mut();
+    headers.remove("x-amz-crc32");
+    headers.insert("content-length", said.len().to_string());
+    *response.body_mut() = SdkBody::from(said);
+    response
 }
 
 fn refuse(status: u16, code: &str) -> HttpResponse {

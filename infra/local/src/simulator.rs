@@ -13,9 +13,8 @@ use carriers::Form;
 use carriers::simulator::Outbox;
 use serde_json::{Value, json};
 use service::App;
-use service::dispatch::{self, SWEEP_DISTANCE};
-use store::Deadline;
 
+use crate::clock;
 use crate::tasks::Tasks;
 
 /// What the doors need to answer.
@@ -27,13 +26,11 @@ pub struct Simulator {
 
 /// How far the clock moves at once: a year.
 const ADVANCE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// How long what falls due while the clock moves may take.
-const ADVANCE_TIME_MAX: Duration = Duration::from_secs(60);
 
 pub fn router(simulator: Simulator) -> Router {
     Router::new()
         .route("/simulator/outbox", get(outbox))
-        .route("/simulator/clock", get(clock).post(advance))
+        .route("/simulator/clock", get(time).post(advance))
         .with_state(simulator)
 }
 
@@ -45,12 +42,12 @@ async fn outbox(State(simulator): State<Simulator>) -> Response {
 }
 
 /// The time, in ISO 8601.
-async fn clock(State(simulator): State<Simulator>) -> Response {
+async fn time(State(simulator): State<Simulator>) -> Response {
     answer(StatusCode::OK, told(&simulator.app).to_string())
 }
 
-/// Moves the clock forward by `Advance`, an ISO 8601 duration. Timers that come due on the way have fired before the
-/// answer; what they and others have to tell is on its way.
+/// Moves the clock forward by `Advance`, an ISO 8601 duration. Before the answer, timers that come due on the way have
+/// fired, and what is to be told or sent again has been, unless somebody hangs; what timers have to tell is on its way.
 async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
     let Simulator { app, tasks } = &simulator;
     let form = Form::parse(&body);
@@ -63,12 +60,7 @@ async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
             json!({"message": message}).to_string(),
         );
     };
-    let moved = dispatch::advance(app, tasks, by, ADVANCE_TIME_MAX).await;
-    let deadline = Deadline::after(ADVANCE_TIME_MAX);
-    let swept = dispatch::sweep(app, SWEEP_DISTANCE, deadline).await;
-    // What the sweep has woken.
-    let woken = dispatch::tick(app, tasks, ADVANCE_TIME_MAX).await;
-    match moved.and(swept.map_err(Into::into)).and(woken) {
+    match clock::advance(app, tasks, by).await {
         Ok(()) => answer(StatusCode::OK, told(app).to_string()),
         Err(error) => {
             tracing::error!(

@@ -1,12 +1,14 @@
 //! The hand-off in one process: a task for each conversation.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use routing::ConversationSid;
 use service::App;
 use service::dispatch::{self, HandOff, HandOffError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 /// Runs of consumers. Clones share them; they end with the last clone.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Tasks {
 /// How many conversations' consumers run at once. What comes on top waits: an endpoint that hangs keeps each of its
 /// conversations for 15 s, and others must find room beside them.
 const RUNNING_MAX: usize = 2_000;
+/// How often it is looked whether they have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 impl Tasks {
     pub fn new(app: App) -> Tasks {
@@ -32,6 +36,16 @@ impl Tasks {
     /// Ends all runs where they are, as the death of the process does.
     pub fn abort(&self) {
         self.lock().abort_all();
+    }
+
+    /// Waits until no run is under way, but no longer than `time`.
+    pub async fn wait(&self, time: Duration) {
+        let all = async {
+            while self.permits.available_permits() < RUNNING_MAX {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = timeout(time, all).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {

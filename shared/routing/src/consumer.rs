@@ -150,12 +150,11 @@ impl Entry {
     }
 
     /// The participants to whom the entry's message is sent: all that have an address, but for who wrote it.
-    /// An empty message is sent to nobody.
+    /// They are the recipients of an empty message too: it may have been on its way when it was deleted.
     pub fn recipients(&self) -> impl Iterator<Item = &HeldPair> {
         let message = self.message().map(|(_, message)| message);
-        let sent = message.filter(|message| !message.body.is_empty() || !message.media.is_empty());
         self.header.pairs.iter().filter(move |held| {
-            sent.is_some_and(|message| {
+            message.is_some_and(|message| {
                 message.participant != Some(held.participant)
                     && held.pair.address().to_string() != message.author
             })

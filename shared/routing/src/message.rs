@@ -25,6 +25,11 @@ impl Message {
     pub const BODY_REST_CHARACTERS_MAX: usize = 1_600;
     pub const AUTHOR_CHARACTERS_MAX: usize = 256;
     pub const ATTRIBUTES_BYTES_MAX: usize = 4 * 1024;
+
+    /// Whether there is nothing to send: it was deleted, or the carrier brought nothing.
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.media.is_empty()
+    }
 }
 
 /// The current version of an edited or deleted message. It stands beside the entry that added the message, for what

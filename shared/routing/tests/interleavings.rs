@@ -109,8 +109,9 @@ const PROCEDURES: [(Procedure, &str); 5] = [
 ];
 
 /// Procedures of consumers, of the sweep and of the relay that are not as designed, and of what each breaks a word.
-const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 17] = [
+const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 20] = [
     (Procedure::NoLastLook, "at once"),
+    (Procedure::NoWakeAtTheEnd, "at once"),
     (Procedure::LastLookBeforeTheLeaseIsBack, "at once"),
     (Procedure::NoLookAfterPassingOver, "at once"),
     (Procedure::GapsPassedOver, "in order"),
@@ -124,6 +125,8 @@ const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 17] = [
     (Procedure::NoLease, "without a fault nothing twice"),
     (Procedure::LanesHoldUpOthers, "held up"),
     (Procedure::LanesWithoutDueNotLookedFor, "forgotten"),
+    (Procedure::DeletedIsForgotten, "unknown"),
+    (Procedure::DeletedWaitsForEver, "unknown"),
     (Procedure::NoClaimBeforeTheCall, "sent twice"),
     (Procedure::ClaimRunsOut, "sent twice"),
     (Procedure::UnknownIsNotTaken, "sent twice"),
@@ -137,8 +140,9 @@ const IMPLIED_OF_CONSUMERS: [(Procedure, &str); 2] = [
     ),
     (
         Procedure::DueOfOthersCleared,
-        "a replay moves the cursor, and then the run's last move does not happen; and what the sweep passes by is older \
-         than any run, which has seen it",
+        "what another run saw before it made the cursor due, the look after the last move finds too; what the sweep \
+         passes by is older than any run, which has seen it; and a replay moves the cursor, and then the run's last \
+         move does not happen",
     ),
 ];
 

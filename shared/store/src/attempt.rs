@@ -28,6 +28,11 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
+    /// The deadline, or an earlier one: no more than `time` from now.
+    pub fn within(self, time: Duration) -> Deadline {
+        Deadline(self.0.min(Instant::now() + time))
+    }
+
     /// The deadline, moved nearer: what comes after it needs `reserve`.
     pub fn less(self, reserve: Duration) -> Deadline {
         Deadline(self.0.checked_sub(reserve).unwrap_or(self.0))

@@ -295,7 +295,8 @@ impl Store {
             .map(drop)
     }
 
-    /// Makes a cursor due, unless it is already. `even_if_ahead`: also one whose due time lies ahead.
+    /// Makes a cursor due, unless it is already. `even_if_ahead`: also one whose due time lies ahead. Whether it was this
+    /// that made it due.
     pub async fn cursor_wake(
         &self,
         conversation: ConversationSid,
@@ -304,7 +305,7 @@ impl Store {
         even_if_ahead: bool,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut update = Update::new(conversation, consumer);
         update.set_if_absent("ns", "slot", number(beginning.slot));
         update.set_if_absent("ne", "event", number(beginning.event));
@@ -313,9 +314,8 @@ impl Store {
             true => "attribute_not_exists(du) OR du > :due",
             false => "attribute_not_exists(du)",
         };
-        self.cursor_update("wake a cursor", update, condition, deadline)
-            .await
-            .map(drop)
+        let updated = self.cursor_update("wake a cursor", update, condition, deadline);
+        Ok(matches!(updated.await?, Updated::Done(_)))
     }
 
     async fn cursor_update(

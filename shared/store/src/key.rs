@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_is_spread_over_all_partitions() {
+        let mut counts = [0; SHARDS as usize];
+        for n in 0..1_600_u64 {
+            let bytes = Sha256::digest(n.to_be_bytes());
+            counts[usize::from(shard(&bytes[..16]))] += 1;
+        }
+        let even = counts.iter().all(|count| (50..200).contains(count));
+        assert!(even, "{counts:?}");
+    }
+
+    #[test]
     fn times_sort_as_text() {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         assert!(millisecond(at(999)) < millisecond(at(1_000)));

@@ -7,12 +7,13 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
-use routing::{CarrierMessageSid, Outbound, OutboundState};
+use routing::{CarrierMessageSid, ConversationSid, Outbound, OutboundState, ParticipantSid};
 
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
 use crate::item::number;
 use crate::item::outbound::{SENDING, WAITING, state_code};
+use crate::key::outbound_sid;
 use crate::{Store, item, key};
 
 /// Whose it is to call the carrier.
@@ -70,6 +71,21 @@ impl Store {
             Some(state) => Claimed::Found(state),
             None => Claimed::Found(OutboundState::Waiting),
         })
+    }
+
+    /// The record of the message in a slot to a participant, read strongly.
+    pub async fn outbound_get(
+        &self,
+        conversation: ConversationSid,
+        slot: u64,
+        participant: ParticipantSid,
+        deadline: Deadline,
+    ) -> Result<Option<Outbound>, StoreError> {
+        // What is left of a deleted message does not tell whether it had media.
+        let sids = [false, true].map(|mms| outbound_sid(conversation, slot, participant, mms));
+        let keys = sids.map(key::outbound).to_vec();
+        let found = self.batch_get(keys, deadline).await?.into_iter().next();
+        found.map(item::outbound::from_item).transpose()
     }
 
     /// Notes how an attempt ended. `false`: that has been noted already.

@@ -1,14 +1,18 @@
 //! The doorbell: rings that are lost, doubled, late, in disorder or unreadable harm nothing, and nobody waits for them.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use routing::ConversationSid;
+use routing::{Consumer, ConversationSid, Position};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
+use store::{Deadline, Due, SHARDS, Store, engine_config};
 use tests::receiver::{Receiver, Reply, parameters};
-use tests::system::{ADA, OURS, TestSystem, only, sid, text};
+use tests::system::{ADA, OURS, TestSystem, encode, only, sid, text};
+use tests::wire::Fault;
 
 on_both_engines!(
     a_batch_hands_each_conversation_off_once,
@@ -24,6 +28,14 @@ on_both_engines!(
     a_lost_ring_is_found_by_the_sweep,
     a_lost_ring_behind_many_silent_changes_is_found,
     lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight,
+    lost_rings_are_found_wherever_the_list_of_changes_is_cut,
+    what_comes_while_a_run_is_at_work_is_told_though_the_run_ends,
+    a_cursor_made_due_while_a_run_has_it_stays_due,
+    a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once,
+    what_is_not_due_costs_the_clock_nothing,
+    what_lies_behind_a_gap_waits_until_it_closes,
+    what_cannot_be_read_keeps_nobody_else_waiting,
+    a_first_ring_that_is_late_is_as_good_as_any,
     a_dispatcher_that_starts_tells_what_was_left_behind,
     a_dispatcher_that_starts_goes_on_where_a_run_died,
 );
@@ -324,6 +336,29 @@ async fn rings_doubled_late_and_in_disorder_tell_nothing_twice(system: TestSyste
     assert_eq!(receiver.received().len(), 8);
 }
 
+async fn a_first_ring_that_is_late_is_as_good_as_any(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    for (number, lateness) in (0..).zip([60, 3_600, 100_000]) {
+        let from = format!("+1555100{number:04}");
+        system.message(&sid(number), &from, OURS, "hello").await;
+        let path = format!(
+            "/v1/ParticipantConversations?{}",
+            encode(&[("Address", &from)])
+        );
+        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let mut rings = records(&system, &conversation).await;
+        rings.reverse();
+        system.advance(Duration::from_secs(lateness));
+        let answer = system.invoke(json!({"Records": rings})).await;
+        assert_eq!(answer, no_failures());
+        let received = receiver.received();
+        let own = &received[received.len() - 3..];
+        assert_eq!(parameters(own, "Sequence"), ["0", "1", "2"]);
+        assert_eq!(received.len() as u64, 3 * (number + 1), "{lateness} s");
+    }
+}
+
 async fn runs_at_once_tell_each_event_once(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(30))).await;
     system.hear(&receiver.url(), &[]).await;
@@ -456,6 +491,273 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
     }
     system.later(RECOVERY).await;
     assert_eq!(receiver.received().len() as u64, CONVERSATIONS * 3);
+}
+
+/// Changes of the same moment stand on both sides of the cut. An answer to a batch is cut as well.
+async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSystem) {
+    const CHANGED: usize = 24;
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    let mut expected = 0;
+    for size in [1, 2, 3] {
+        for number in 0..CHANGED {
+            // By REST, and by a message: the one is named by its entry, the other by its journal entry as well.
+            let form = [("FriendlyName", "cut")];
+            let path = "/v1/Conversations";
+            system.post_with_webhooks(path, &form).await.expect(201);
+            let number = size * CHANGED + number;
+            let from = format!("+1555100{number:04}");
+            let message = sid(number as u64);
+            let sent = system.message(&message, &from, OURS, "cut").await;
+            assert!(sent.accepted());
+            expected += 1 + 3;
+        }
+        in_two_moments(&system).await;
+        system.wire.fail_by(move |operation, body| match operation {
+            "Query" if body.contains("\"T#") => Some(Fault::Part(size)),
+            "BatchGetItem" => Some(Fault::Part(1)),
+            _ => None,
+        });
+        system.later(RECOVERY).await;
+        system.wire.heal();
+        assert_eq!(receiver.received().len(), expected, "{size} at once");
+    }
+}
+
+/// Moves every change of the last minute to one of two neighbouring milliseconds. Many machines at once do the like.
+async fn in_two_moments(system: &TestSystem) {
+    let client = Store::client(engine_config(system.endpoint()));
+    let past = system.app.clock.now() - Duration::from_secs(60);
+    let (day, ms) = (
+        past.strftime("T#%Y-%m-%d#").to_string(),
+        past.as_millisecond(),
+    );
+    let scan = client
+        .scan()
+        .table_name(system.table())
+        .filter_expression("begins_with(gp, :t) AND gs > :past")
+        .expression_attribute_values(":t", AttributeValue::S("T#".to_owned()))
+        .expression_attribute_values(":past", AttributeValue::S(format!("{:013}", ms + 1)));
+    let found = scan.send().await.expect("a page").items.unwrap_or_default();
+    assert!(found.len() >= 24, "{}", found.len());
+    for (number, mut item) in (0..).zip(found) {
+        let shard = item["gp"].as_s().expect("text").rsplit('#').next();
+        let partition = format!("{day}{}", shard.expect("a shard"));
+        let moment = format!("{:013}", ms + number % 2);
+        item.insert("gp".to_owned(), AttributeValue::S(partition));
+        item.insert("gs".to_owned(), AttributeValue::S(moment));
+        system.put_item(item).await;
+    }
+}
+
+/// A run looks for more a bounded number of times; whoever rings meanwhile leaves what came to it.
+async fn what_comes_while_a_run_is_at_work_is_told_though_the_run_ends(system: TestSystem) {
+    const EVENTS: usize = 230;
+    let created = system.post("/v1/Conversations", &[]).await.expect(201);
+    let conversation = text(&created["sid"]);
+    let path = format!("/v1/Conversations/{conversation}");
+    // Each event makes the next before it is answered.
+    let (maker, url) = (system.clone(), path.clone());
+    let made = AtomicUsize::new(1);
+    let receiver = Receiver::start(move |_| {
+        let number = made.fetch_add(1, Ordering::SeqCst);
+        if number < EVENTS {
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(rename(&maker, &url, number))
+            });
+        }
+        Reply::new(200, "")
+    })
+    .await;
+    system.hear(&receiver.url(), &[]).await;
+    rename(&system, &path, 0).await;
+    system.run(&conversation).await;
+    let told = receiver.received().len();
+    assert!(told < EVENTS, "{told} in one run");
+    // The clock of the next second, long before the sweep; and of the one after it, on a slow machine.
+    for _ in 0..3 {
+        system.later(Duration::from_secs(1)).await;
+    }
+    let received = receiver.received();
+    let all: Vec<String> = (0..EVENTS).map(|number| (number + 1).to_string()).collect();
+    assert_eq!(parameters(&received, "Sequence"), all);
+}
+
+async fn rename(system: &TestSystem, path: &str, number: usize) {
+    let name = number.to_string();
+    let form = [("FriendlyName", name.as_str())];
+    system.post_with_webhooks(path, &form).await.expect(200);
+}
+
+/// Somebody makes a cursor due that a run has; when the run leaves, it still is.
+async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
+    let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(500))).await;
+    system.hear(&receiver.url(), &[]).await;
+    let path = "/v1/Conversations";
+    let created = system.post_with_webhooks(path, &[]).await.expect(201);
+    let conversation = text(&created["sid"]);
+    let sid = ConversationSid::parse(&conversation).expect("a SID");
+    let (_, made) = tokio::join!(system.run(&conversation), async {
+        receiver.wait_for(1).await;
+        let (store, now) = (&system.app.store, system.app.clock.now());
+        let beginning = Position::default();
+        let woken = store.cursor_wake(sid, Consumer::Post, beginning, false, now, soon());
+        woken.await.expect("a write")
+    });
+    assert!(made, "it was not due");
+    assert_eq!(due(&system).await, [Due::Cursor(sid, Consumer::Post)]);
+    // Until somebody has looked.
+    system.later(Duration::from_secs(1)).await;
+    assert_eq!(due(&system).await, []);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// As a wake that was held up on its way leaves it.
+async fn a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once(system: TestSystem) {
+    let sid = ConversationSid::parse(&format!("CH{:032x}", 7)).expect("a SID");
+    for consumer in Consumer::ALL {
+        let (store, now) = (&system.app.store, system.app.clock.now());
+        let beginning = Position::default();
+        let woken = store.cursor_wake(sid, consumer, beginning, true, now, soon());
+        assert!(woken.await.expect("a write"));
+    }
+    assert_eq!(due(&system).await.len(), Consumer::ALL.len());
+    system.later(Duration::from_secs(1)).await;
+    assert_eq!(due(&system).await, []);
+}
+
+/// What is due by now.
+async fn due(system: &TestSystem) -> Vec<Due> {
+    let mut found = Vec::new();
+    for shard in 0..SHARDS {
+        let now = system.app.clock.now();
+        let due = system.app.store.due_list(shard, now, soon());
+        found.extend(due.await.expect("a list"));
+    }
+    found
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(30))
+}
+
+/// What falls due later is not read. Timers stand there for weeks.
+async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
+    let mut costs = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..40 {
+            system.conversation(&[("Timers.Closed", "P30D")]).await;
+        }
+        // The sweep comes by, and has nothing to do the next time.
+        for _ in 0..2 {
+            system.later(RECOVERY).await;
+        }
+        system.wire.take_calls();
+        system.tick().await;
+        let calls = system.wire.take_calls();
+        let scanned: u64 = calls.iter().map(|call| call.scanned).sum();
+        costs.push((calls.len(), scanned));
+    }
+    assert_eq!(costs[0], costs[1]);
+}
+
+/// A transaction becomes visible piece by piece: a slot may be there before the one in front of it. Among the newest
+/// entries, and further back.
+async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.number(OURS, &[]).await;
+    for (number, behind) in (0..).zip([1, 9]) {
+        let conversation = system.conversation(&[]).await;
+        let address = format!("+1555100{number:04}");
+        system.add(&conversation, &address, OURS).await.expect(201);
+        let path = format!("/v1/Conversations/{conversation}");
+        let messages = format!("{path}/Messages");
+        let bodies: Vec<String> = (0..2 + behind).map(|n| format!("{behind}: {n}")).collect();
+        for body in &bodies {
+            let form = [("Author", "system"), ("Body", body)];
+            system
+                .post_with_webhooks(&messages, &form)
+                .await
+                .expect(201);
+        }
+        let entries = system.kept(&conversation).await;
+        let entries: Vec<_> = entries.iter().filter(|sk| sk.ends_with("#E")).collect();
+        let missing = entries[entries.len() - 1 - behind];
+        let gap = system
+            .take_item(&format!("C#{conversation}"), missing)
+            .await;
+        let heard = async || -> (Vec<String>, Vec<String>) {
+            let told = receiver.received();
+            let told = told.iter().filter_map(|told| told.parameter("Body"));
+            let own = |body: &str| body.starts_with(&format!("{behind}: "));
+            let told = told.filter(|body| own(body)).map(str::to_owned).collect();
+            let sent = system.outbox().await;
+            let sent = sent.iter().map(|sent| text(&sent["body"]));
+            (told, sent.filter(|body| own(body)).collect())
+        };
+        let first = bodies[..1].to_vec();
+        for _ in 0..2 {
+            system.run(&conversation).await;
+            assert_eq!(heard().await, (first.clone(), first.clone()));
+            // The sweep looks at it too.
+            system.later(RECOVERY).await;
+            assert_eq!(heard().await, (first.clone(), first.clone()));
+        }
+        system.put_item(gap).await;
+        system.run(&conversation).await;
+        assert_eq!(heard().await, (bodies.clone(), bodies));
+    }
+}
+
+/// An entry, a cursor, and a journal entry that nobody can read.
+async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    let mut number = 0;
+    for part in ["entry", "cursor", "journal entry"] {
+        let mut conversations = Vec::new();
+        for _ in 0..12 {
+            number += 1;
+            let from = format!("+1555100{number:04}");
+            system.message(&sid(number), &from, OURS, "hello").await;
+            let path = format!(
+                "/v1/ParticipantConversations?{}",
+                encode(&[("Address", &from)])
+            );
+            conversations.push(text(&only(system.list(&path).await)["conversation_sid"]));
+        }
+        let poisoned = &conversations[4];
+        let (pk, sk) = match part {
+            "entry" => (format!("C#{poisoned}"), "L#0000000000#E".to_owned()),
+            "cursor" => (format!("C#{poisoned}"), "KP".to_owned()),
+            _ => (format!("J#{}", sid(number - 7)), "simulator".to_owned()),
+        };
+        if part == "cursor" {
+            let sid = ConversationSid::parse(poisoned).expect("a SID");
+            let (store, now) = (&system.app.store, system.app.clock.now());
+            let beginning = Position::default();
+            let woken = store.cursor_wake(sid, Consumer::Post, beginning, true, now, soon());
+            assert!(woken.await.expect("a write"));
+        }
+        let whole = system.take_item(&pk, &sk).await;
+        let mut poison = whole.clone();
+        for (name, value) in &mut poison {
+            let key = ["pk", "sk", "gp", "gs", "xp", "xs"].contains(&name.as_str());
+            if !key {
+                *value = AttributeValue::Bool(true);
+            }
+        }
+        system.put_item(poison).await;
+        let before = receiver.received().len();
+        system.later(RECOVERY).await;
+        system.later(Duration::from_secs(60)).await;
+        let told = receiver.received().len() - before;
+        assert_eq!(told, 11 * 3, "{part}");
+        // Mended, it is told with the next ring.
+        system.put_item(whole).await;
+        system.run(poisoned).await;
+        assert_eq!(receiver.received().len() - before, 12 * 3, "{part}");
+    }
 }
 
 async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem) {

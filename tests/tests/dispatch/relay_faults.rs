@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 use routing::RETRY_DELAYS_S;
 use serde_json::{Value, json};
 use tests::system::{
-    ACCOUNT, ADA, BOB, OURS, OutboundRecord, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem, basic, text,
+    ACCOUNT, ADA, BOB, OURS, OutboundRecord, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem, basic, sid,
+    text,
 };
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +22,9 @@ on_both_engines!(
     a_refused_message_is_never_sent_again_and_holds_up_nobody,
     what_may_have_been_taken_is_never_sent_again,
     what_was_taken_is_taken_whatever_the_answer_says,
+    a_status_counts_though_the_rest_hangs,
+    who_is_held_up_before_the_call_does_not_call,
+    what_is_deleted_while_it_waits_has_failed,
     what_surely_was_not_taken_is_sent_in_order_later,
     a_carrier_that_cannot_be_reached_gets_all_in_order_later,
     without_credentials_messages_wait_for_them,
@@ -36,6 +40,7 @@ on_both_engines!(
     a_new_process_goes_on_where_the_last_one_ended,
     a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently,
     a_run_killed_for_one_recipient_loses_only_what_it_had_claimed,
+    what_is_deleted_while_it_is_being_sent_is_accounted_for,
     a_table_that_fails_before_the_carrier_is_called_costs_no_message,
     a_fault_of_the_table_at_any_call_neither_loses_nor_doubles,
     a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently,
@@ -195,6 +200,87 @@ async fn what_was_taken_is_taken_whatever_the_answer_says(system: TestSystem) {
     assert_eq!(carrier.asked(ADA), expected);
     assert_eq!(carrier.asked(BOB), expected);
     assert_eq!(states(&system).await, [("sent", 12)].into());
+}
+
+/// The status has come, and what is said besides never ends.
+async fn a_status_counts_though_the_rest_hangs(system: TestSystem) {
+    let (carrier, system, _) = at_carrier(&system).await;
+    let cases: [(&str, &str, Make); 4] = [
+        ("+15551000001", "sent", || {
+            Act::HangAfter("HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{")
+        }),
+        ("+15551000002", "waiting", || {
+            Act::HangAfter("HTTP/1.1 429 No\r\nContent-Length: 100\r\n\r\n{")
+        }),
+        ("+15551000003", "waiting", || {
+            Act::HangAfter("HTTP/1.1 400 No\r\nContent-Length: 100\r\n\r\n{")
+        }),
+        ("+15551000004", "unknown", || {
+            Act::HangAfter("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{")
+        }),
+    ];
+    carrier.act(move |asked| {
+        let case = cases.iter().find(|(address, ..)| *address == asked.to);
+        case.expect("a case").2()
+    });
+    let conversation = system.conversation(&[]).await;
+    for (address, ..) in cases {
+        system.add(&conversation, address, OURS).await.expect(201);
+    }
+    post(&system, &conversation, "hello").await;
+    system.run(&conversation).await;
+    let records = system.outbound().await;
+    for (address, state, _) in cases {
+        let record = records.iter().find(|record| record.to == address);
+        assert_eq!(record.expect("a record").state, state, "{address}");
+    }
+    // What surely was not taken is sent again.
+    carrier.act(|_| Act::Take);
+    settle(&system, &conversation).await;
+    assert_eq!(states(&system).await, [("sent", 3), ("unknown", 1)].into());
+}
+
+/// Whoever cannot write its claim in time has lost its lease, for all it knows.
+async fn who_is_held_up_before_the_call_does_not_call(system: TestSystem) {
+    let (carrier, system, conversation) = at_carrier(&system).await;
+    post(&system, &conversation, "hello").await;
+    let claims = |operation: &str, body: &str| operation == "PutItem" && body.contains("\"O#");
+    system
+        .wire
+        .fail_by(move |operation, body| claims(operation, body).then_some(Fault::Throttled));
+    let began = Instant::now();
+    try_run(&system, &conversation).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    system.wire.heal();
+    assert_eq!(carrier.asked(ADA), [""; 0]);
+    system.later(A_WHILE).await;
+    for address in [ADA, BOB] {
+        assert_eq!(carrier.asked(address), ["hello"]);
+    }
+    assert_eq!(states(&system).await, [("sent", 2)].into());
+}
+
+/// It is not sent any more, and its record does not wait for ever.
+async fn what_is_deleted_while_it_waits_has_failed(system: TestSystem) {
+    let (carrier, system, conversation) = at_carrier(&system).await;
+    carrier.act(|asked| match asked.to.as_str() {
+        ADA => say(429, ""),
+        _ => Act::Take,
+    });
+    post(&system, &conversation, "hello").await;
+    system.run(&conversation).await;
+    assert_eq!(states(&system).await, [("sent", 1), ("waiting", 1)].into());
+    let message = text(&system.messages(&conversation).await[0]["url"]);
+    system.delete(&message).await.expect(204);
+    carrier.act(|_| Act::Take);
+    post(&system, &conversation, "next").await;
+    settle(&system, &conversation).await;
+    assert_eq!(carrier.asked(ADA), ["hello", "next"]);
+    assert_eq!(states(&system).await, [("failed", 1), ("sent", 3)].into());
 }
 
 /// Wrong credentials, a wrong account, a full queue.
@@ -585,8 +671,61 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
         }
     }
     assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
-    // The claim's answer is lost, or one of the reads that say whose number it is.
-    assert!(lost.len() <= 5, "{lost:?}");
+    // The claim's answer is lost; nothing lies between it and the carrier. Other consumers' calls come in between, and
+    // so it may be one call or the next.
+    assert!(lost.len() <= 2, "{lost:?}");
+}
+
+/// Nobody sends it again, and nobody forgets that it may have been sent. By Bob, to Ada.
+async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSystem) {
+    let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
+    let mut number = 0;
+    let mut killed_last = true;
+    for nth in 1..=CALLS_MAX {
+        if !killed_last {
+            break;
+        }
+        for (arrives, media) in [(false, "0"), (true, "0"), (true, "1")] {
+            let case = format!("call {nth}, arrives: {arrives}, media: {media}");
+            let form = [
+                ("MessageSid", &*sid(number)),
+                ("From", BOB),
+                ("To", OURS_2),
+                ("Body", &case),
+                ("NumMedia", media),
+                ("MediaUrl0", "https://media.example/1"),
+                ("MediaContentType0", "image/png"),
+            ];
+            let form = match media {
+                "0" => &form[..5],
+                _ => &form[..],
+            };
+            assert!(system.simulator(form).await.accepted(), "{case}");
+            number += 1;
+            killed_last = system
+                .killed_at(nth, arrives, try_run(&system, &conversation))
+                .await;
+            let (claimed, sent) = (system.outbound().await.len(), system.outbox().await.len());
+            let messages = system.messages(&conversation).await;
+            let message = text(&messages.last().expect("a message")["sid"]);
+            let path = format!("/v1/Conversations/{conversation}/Messages/{message}");
+            system.delete(&path).await.expect(204);
+            for _ in 0..2 {
+                system.later(A_WHILE).await;
+            }
+            assert_eq!(system.outbox().await.len(), sent, "{case}");
+            let states = states(&system).await;
+            let ended = ["sent", "unknown"].map(|state| states.get(state).unwrap_or(&0));
+            assert_eq!(
+                ended.into_iter().sum::<usize>(),
+                claimed,
+                "{case}: {states:?}"
+            );
+        }
+    }
+    assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
+    let states = states(&system).await;
+    assert!(states["unknown"] >= 3 && states["sent"] >= 3, "{states:?}");
 }
 
 /// A run that lives on knows that the carrier was not called: what it claimed surely was not taken.
@@ -850,6 +989,8 @@ enum Act {
     Reset,
     /// Nothing, for longer than anybody waits.
     Hang,
+    /// These bytes, and then nothing.
+    HangAfter(&'static str),
 }
 
 /// Makes one again and again.
@@ -955,6 +1096,11 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, rule: Arc<Mut
             Act::Raw(bytes) => {
                 let _ = stream.write_all(bytes.as_bytes()).await;
                 let _ = stream.shutdown().await;
+                return;
+            }
+            Act::HangAfter(bytes) => {
+                let _ = stream.write_all(bytes.as_bytes()).await;
+                tokio::time::sleep(Duration::from_secs(60)).await;
                 return;
             }
             Act::Close => return,

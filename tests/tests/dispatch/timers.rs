@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::receiver::{Received, Receiver, Reply};
@@ -26,6 +28,9 @@ on_both_engines!(
     a_deleted_conversation_is_kept_until_its_webhook_has_heard,
     a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard,
     a_purge_that_is_killed_is_finished_and_tells_nothing_again,
+    a_purge_that_is_killed_at_any_call_is_finished,
+    a_purge_goes_on_where_answers_end,
+    the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none,
 );
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -299,6 +304,7 @@ async fn a_deleted_conversation_does_not_close(system: TestSystem) {
     assert_eq!(received.len(), 1);
     let event = received[0].parameter("EventType");
     assert_eq!(event, Some("onConversationRemoved"));
+    assert_eq!(received[0].parameter("State"), Some("active"));
 }
 
 async fn clocks_at_once_fire_each_timer_once(system: TestSystem) {
@@ -415,28 +421,38 @@ async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(syste
 
 async fn a_clock_that_is_killed_at_any_call_closes_in_the_end(system: TestSystem) {
     let receiver = hearing(&system).await;
-    let mut conversations = Vec::new();
-    for nth in (1..100).step_by(13) {
+    for nth in 1.. {
+        let mut killed = false;
         for arrives in [false, true] {
-            conversations.push(timed(&system, "PT1M", "PT10M").await);
+            let conversation = timed(&system, "PT1M", "PT10M").await;
             system.advance(Duration::from_secs(62));
-            system.killed_at(nth, arrives, system.tick()).await;
+            killed = killed_about(&system, &conversation, nth, arrives).await;
+            for _ in 0..3 {
+                system.later(Duration::from_secs(620)).await;
+            }
+            assert_eq!(system.fetch(&conversation).await["state"], "closed");
+            system.run(&conversation).await;
+            // What was told again was told with the same token.
+            let mut told = told(&receiver, &conversation);
+            told.dedup_by_key(|received| received.token());
+            // Where no clock lived long enough to park it, it closes at once.
+            let states = changes(&told);
+            let late = ["active closed TIMER"];
+            assert!(states == [PARKED, CLOSED] || states == late, "{states:?}");
+        }
+        if !killed {
+            assert!((3..30).contains(&nth), "a tick has {nth} such calls");
+            break;
         }
     }
-    for _ in 0..3 {
-        system.later(Duration::from_secs(620)).await;
-    }
-    for conversation in &conversations {
-        assert_eq!(system.fetch(conversation).await["state"], "closed");
-        system.run(conversation).await;
-        // What was told again was told with the same token.
-        let mut told = told(&receiver, conversation);
-        told.dedup_by_key(|received| received.token());
-        // Where no clock lived long enough to park it, it closes at once.
-        let states = changes(&told);
-        let late = ["active closed TIMER"];
-        assert!(states == [PARKED, CLOSED] || states == late, "{states:?}");
-    }
+}
+
+/// Whether the clock came to its `nth` call about the conversation, where it was killed.
+async fn killed_about(system: &TestSystem, conversation: &str, nth: u32, arrives: bool) -> bool {
+    let about = conversation.to_owned();
+    let counts = move |_: &str, body: &str| body.contains(&about);
+    let tick = system.tick();
+    system.killed_at_call(counts, nth, arrives, tick).await
 }
 
 /// A conversation with something of everything: participants with a pair and with an identity, messages, one of them
@@ -613,4 +629,110 @@ async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: Test
             "killed at batch {killed_at_batch}, rung: {rung}"
         );
     }
+}
+
+async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    for nth in 1.. {
+        let from = format!("+1555100{nth:04}");
+        system
+            .message(&sid(u64::from(nth)), &from, OURS, "hello")
+            .await;
+        let path = format!(
+            "/v1/ParticipantConversations?{}",
+            encode(&[("Address", &from)])
+        );
+        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let path = format!("/v1/Conversations/{conversation}");
+        system.delete_with_webhooks(&path).await.expect(204);
+        system.run(&conversation).await;
+        assert_eq!(told(&receiver, &conversation).len(), 4);
+        system.advance(HOUR * 25);
+        // The last call arrives, or does not.
+        let killed = killed_about(&system, &conversation, nth, nth % 2 == 0).await;
+        system.run(&conversation).await;
+        for _ in 0..2 {
+            system.later(HOUR).await;
+        }
+        assert_eq!(system.kept(&conversation).await, [""; 0], "call {nth}");
+        assert_eq!(told(&receiver, &conversation).len(), 4, "call {nth}");
+        if !killed {
+            assert!((5..30).contains(&nth), "a purge has {nth} calls");
+            break;
+        }
+    }
+}
+
+async fn the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none(system: TestSystem) {
+    let now = async || {
+        let request = Request::get("/simulator/clock").body(Body::empty());
+        let answer = system.send(request.expect("a request")).await.expect(200);
+        seconds(&json!(format!("{}Z", &text(&answer["now"])[..19])))
+    };
+    let before = now().await;
+    for form in [
+        "",
+        "Advance=",
+        "Advance=11M",
+        "Advance=PT",
+        "Advance=P2Y",
+        "Advance=P400D",
+        "advance=PT1H",
+    ] {
+        let request = Request::post("/simulator/clock")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(Body::from(form));
+        let answer = system.send(request.expect("a request")).await.expect(400);
+        assert!(
+            text(&answer["message"]).contains("ISO 8601"),
+            "{form}: {answer}"
+        );
+    }
+    assert!(now().await - before < 60, "nothing has moved");
+    let answer = system.pass("PT1H").await;
+    let moved = seconds(&json!(format!("{}Z", &text(&answer["now"])[..19])));
+    assert!(
+        (3_600..3_660).contains(&(moved - before)),
+        "{moved} {before}"
+    );
+}
+
+/// DynamoDB ends an answer at a megabyte, and leaves parts of a batch undone.
+async fn a_purge_goes_on_where_answers_end(system: TestSystem) {
+    const MESSAGES: u64 = 40;
+    let receiver = hearing(&system).await;
+    system.autocreation(OURS).await;
+    for number in 0..MESSAGES {
+        system.message(&sid(number), ADA, OURS, "hello").await;
+    }
+    let conversation = text(&only(system.conversations().await)["sid"]);
+    let path = format!("/v1/Conversations/{conversation}");
+    system.delete_with_webhooks(&path).await.expect(204);
+    system.run(&conversation).await;
+    let heard = told(&receiver, &conversation).len();
+    let mut kept = system.kept(&conversation).await;
+    let last = |kept: &[String]| kept.iter().rfind(|sk| sk.ends_with("#E")).cloned();
+    let end = last(&kept);
+    system.advance(HOUR * 25);
+    system.wire.fail_by(|operation, body| match operation {
+        "Query" if body.contains("pk = :pk") => Some(Fault::Part(9)),
+        "BatchWriteItem" => Some(Fault::Part(1)),
+        _ => None,
+    });
+    let mut steps = 0;
+    while !kept.is_empty() {
+        steps += 1;
+        system.later(HOUR).await;
+        let left = system.kept(&conversation).await;
+        assert!(left.len() < kept.len(), "step {steps}: {left:?}");
+        assert!(left.is_empty() || last(&left) == end, "{left:?}");
+        kept = left;
+    }
+    assert!(steps > 1, "it is too much for one step");
+    system.wire.heal();
+    system.run(&conversation).await;
+    system.later(HOUR).await;
+    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    assert_eq!(told(&receiver, &conversation).len(), heard);
 }

@@ -13,7 +13,7 @@ use routing::{
 };
 
 use super::Procedure;
-use super::cursors::{Claimed, Cursors, Held, Rest, Seen, Whose};
+use super::cursors::{Claimed, Cursors, Held, Message, Rest, Seen, Whose};
 use super::world::{World, step};
 
 /// As in `service::dispatch`.
@@ -21,12 +21,12 @@ const RUN_TIME_MAX_S: i64 = 120;
 const ATTEMPT_RESERVE_S: i64 = 20;
 const LEASE_TIME_S: i64 = 45;
 const CLAIM_TIME_S: i64 = 40;
+const PREPARE_TIME_S: i64 = 15;
 /// Fewer than in `service::dispatch` and `store::cursors`, so that short logs meet them.
 pub(crate) const IDLE_SLOTS_MAX: u64 = 2;
 const NEWEST: usize = 4;
 const STRETCH: usize = 3;
-/// More than any scenario needs.
-const LOOKS_MAX: usize = 60;
+const LOOKS_MAX: usize = 2;
 
 /// One run.
 #[derive(Clone)]
@@ -56,6 +56,10 @@ impl Look {
     fn tail(&self) -> Option<Tail> {
         self.newest.last().map(Entry::tail)
     }
+
+    fn next(&self) -> Option<Position> {
+        self.cursor.as_ref().map(|cursor| cursor.next)
+    }
 }
 
 enum Served {
@@ -84,20 +88,7 @@ pub(crate) async fn run(world: Rc<World>, (conversation, consumer): Whose) {
 pub(crate) async fn wake(world: Rc<World>, (conversation, consumer): Whose) -> Result<(), Stopped> {
     let run = Run::new(world, conversation, consumer);
     let look = run.look().await?;
-    let (lags, even_if_ahead) = match consumer {
-        Consumer::Post => (run.post_lags(&look).await?, false),
-        _ => (
-            run.fan_out_lags(&look).await?,
-            run.world.procedure != Procedure::LanesHoldUpOthers,
-        ),
-    };
-    if let Some(beginning) = lags {
-        let (whose, now) = (run.whose(), run.now());
-        run.note(|| format!("lags behind {beginning:?}"));
-        run.update(move |cursors| cursors.wake(whose, beginning, even_if_ahead, now))
-            .await?;
-    }
-    Ok(())
+    run.wake(&look).await
 }
 
 impl Run {
@@ -112,8 +103,8 @@ impl Run {
     }
 
     async fn go_on(&self) -> Result<(), Stopped> {
+        let mut look = self.look().await?;
         for _ in 0..LOOKS_MAX {
-            let look = self.look().await?;
             self.note(|| {
                 let slots: Vec<u64> = look.newest.iter().map(|entry| entry.slot).collect();
                 format!("looks: {:?}, newest {slots:?}", look.cursor)
@@ -133,9 +124,39 @@ impl Run {
                     }
                 }
             }
+            let before = look.next();
+            look = self.look().await?;
+            if self.world.healthy.get() && look.next() <= before {
+                let next = look.next();
+                self.world
+                    .breaks(format!("bounded: a run looks again at {next:?}"));
+            }
+            if !self.has_time() {
+                break;
+            }
         }
-        self.world.breaks("bounded: a run does not end".to_owned());
-        Ok(())
+        match self.world.procedure {
+            Procedure::NoWakeAtTheEnd => Ok(()),
+            _ => self.wake(&look).await,
+        }
+    }
+
+    /// Makes the consumer due if it lags.
+    async fn wake(&self, look: &Look) -> Result<(), Stopped> {
+        let (lags, even_if_ahead) = match self.consumer {
+            Consumer::Post => (self.post_lags(look).await?, false),
+            _ => (
+                self.fan_out_lags(look).await?,
+                self.world.procedure != Procedure::LanesHoldUpOthers,
+            ),
+        };
+        let Some(beginning) = lags else {
+            return Ok(());
+        };
+        let (whose, now) = (self.whose(), self.now());
+        self.note(|| format!("lags behind {beginning:?}"));
+        self.update(move |cursors| cursors.wake(whose, beginning, even_if_ahead, now))
+            .await
     }
 
     fn whose(&self) -> Whose {
@@ -164,20 +185,32 @@ impl Run {
     }
 
     async fn step(&self) -> Result<(), Stopped> {
+        self.step_within(self.deadline).await
+    }
+
+    async fn step_within(&self, deadline: Timestamp) -> Result<(), Stopped> {
         step().await;
-        match self.now() < self.deadline {
+        match self.now() < deadline {
             true => Ok(()),
             false => Err(Stopped),
         }
     }
 
-    /// One conditional update: repeated where its answer is lost.
     async fn update<T>(
         &self,
         update: impl Fn(&mut Cursors) -> T + Clone + 'static,
     ) -> Result<T, Stopped> {
+        self.update_within(self.deadline, update).await
+    }
+
+    /// One conditional update: repeated where its answer is lost.
+    async fn update_within<T>(
+        &self,
+        deadline: Timestamp,
+        update: impl Fn(&mut Cursors) -> T + Clone + 'static,
+    ) -> Result<T, Stopped> {
         loop {
-            self.step().await?;
+            self.step_within(deadline).await?;
             if self.world.happens(self.world.faults.delayed_copy) {
                 let copy = update.clone();
                 self.world.delay_update(Box::new(move |cursors| {
@@ -308,28 +341,39 @@ impl Run {
 
     async fn leave(&self, held: Held, rest: Rest) -> Result<(), Stopped> {
         self.note(|| format!("leaves: {:?}, due {:?}", rest.next, rest.due));
-        self.update(move |cursors| cursors.leave(&held, &rest))
-            .await
+        let (leaver, left) = (held.clone(), rest.clone());
+        let due_is_anothers = self
+            .update(move |cursors| cursors.leave(&leaver, &left))
+            .await?;
+        if due_is_anothers {
+            self.note(|| "leaves the due time of somebody else".to_owned());
+            self.update(move |cursors| cursors.leave_but_due(&held, &rest))
+                .await?;
+        }
+        Ok(())
     }
 
-    async fn skip(&self, seen: &Seen, next: Position, all: bool) -> Result<(), Stopped> {
+    async fn skip(&self, seen: &Seen, next: Position, ended: bool) -> Result<(), Stopped> {
         self.note(|| format!("passes over to {next:?}"));
         let seen = seen.clone();
-        self.update(move |cursors| cursors.skip(&seen, next, all))
+        self.update(move |cursors| cursors.skip(&seen, next, ended))
             .await
     }
 
-    /// A run that saw more than this one, and could not take the lease because of it, is gone: so look again.
+    /// Whoever saw more found the cursor moved, and left it to this run. A gap is rung for when it closes.
     async fn skip_and_look(
         &self,
         seen: &Seen,
-        next: Position,
+        (stood, next): (Position, Position),
         tail: &Tail,
     ) -> Result<Looked, Stopped> {
-        let more = next.slot <= tail.slot;
-        self.skip(seen, next, self.ended(next, tail)).await?;
-        let look = more || self.world.procedure != Procedure::NoLookAfterPassingOver;
-        Ok(if look { Looked::Again } else { Looked::Done })
+        let ended = self.ended(next, tail);
+        self.skip(seen, next, ended).await?;
+        let look = self.world.procedure != Procedure::NoLookAfterPassingOver;
+        Ok(match look && (ended || next > stood) {
+            true => Looked::Left(next.slot),
+            false => Looked::Done,
+        })
     }
 
     /// Whether nothing lies behind a stretch that ends at `next`. Else the cursor stays due: the sweep may have passed by
@@ -396,7 +440,8 @@ impl Run {
             }
             let idle = ahead.end.slot.saturating_sub(stands.slot);
             if woken || ahead.filtered || idle >= IDLE_SLOTS_MAX {
-                return self.skip_and_look(&seen, ahead.end, &tail).await;
+                let moved = (stands, ahead.end);
+                return self.skip_and_look(&seen, moved, &tail).await;
             }
             return Ok(Looked::Done);
         };
@@ -577,7 +622,7 @@ impl Run {
         if !owed && !lanes_due {
             let woken = cursor.is_some_and(|cursor| cursor.due.is_some_and(|due| due <= now));
             if woken || end.slot - from.slot >= IDLE_SLOTS_MAX {
-                return self.skip_and_look(&seen, end, &tail).await;
+                return self.skip_and_look(&seen, (from, end), &tail).await;
             }
             return Ok(Looked::Done);
         }
@@ -747,24 +792,21 @@ impl Run {
         failures: u32,
     ) -> Result<Served, Stopped> {
         let last = retry_at(Timestamp::UNIX_EPOCH, failures + 1, None, 0).is_none();
-        // The number's carrier is read.
-        self.step().await?;
-        let attempt = self.world.random();
+        let prepared = self.deadline.min(after(self.now(), PREPARE_TIME_S));
+        // The number's carrier is read, or the record of a message that was deleted.
+        self.step_within(prepared).await?;
         let message = (self.conversation, entry.slot, recipient.clone());
-        let (key, now) = (message.clone(), self.now());
-        let until = after(now, CLAIM_TIME_S);
-        let claimed = self
-            .update(move |cursors| cursors.claim(&key, attempt, until, now))
-            .await?;
+        if entry
+            .message()
+            .is_none_or(|(_, message)| message.is_empty())
+        {
+            return self.settle_deleted(message, prepared).await;
+        }
+        let (attempt, until, claimed) = self.claim(&message, prepared).await?;
         match claimed {
             Claimed::Mine => {}
             Claimed::Found(OutboundState::Sending { attempt, until }) => {
-                if until > self.now() {
-                    return Ok(Served::Busy(until));
-                }
-                self.note_outbound(message, attempt, OutboundState::Unknown)
-                    .await?;
-                return Ok(Served::Done);
+                return self.settle_claimed(message, attempt, until).await;
             }
             Claimed::Found(OutboundState::Waiting) => {
                 return Ok(Served::Failed { asked_s: None });
@@ -773,7 +815,8 @@ impl Run {
         }
         step().await;
         if self.now() >= until {
-            // Assumed, and not enforced by the relay: who is held up for longer than its claim makes no call.
+            // Assumed, for nobody can enforce it: who is held up, between its claim and its call, for longer than the
+            // claim makes no call.
             return Err(Stopped);
         }
         let taken = self.call(&message);
@@ -792,9 +835,67 @@ impl Run {
         Ok(served)
     }
 
+    /// For a new attempt, until a time.
+    async fn claim(
+        &self,
+        message: &Message,
+        deadline: Timestamp,
+    ) -> Result<([u8; 16], Timestamp, Claimed), Stopped> {
+        let (attempt, now) = (self.world.random(), self.now());
+        let (key, until) = (message.clone(), after(now, CLAIM_TIME_S));
+        let claimed = self
+            .update_within(deadline, move |cursors| {
+                cursors.claim(&key, attempt, until, now)
+            })
+            .await?;
+        Ok((attempt, until, claimed))
+    }
+
+    async fn settle_deleted(
+        &self,
+        message: Message,
+        deadline: Timestamp,
+    ) -> Result<Served, Stopped> {
+        let found = {
+            let cursors = self.world.dispatch.cursors.borrow();
+            cursors.outbound(&message).cloned()
+        };
+        let procedure = self.world.procedure;
+        match found {
+            Some(OutboundState::Sending { attempt, until })
+                if procedure != Procedure::DeletedIsForgotten =>
+            {
+                self.settle_claimed(message, attempt, until).await
+            }
+            Some(OutboundState::Waiting) if procedure != Procedure::DeletedWaitsForEver => {
+                let (attempt, _, claimed) = self.claim(&message, deadline).await?;
+                if let Claimed::Mine = claimed {
+                    let never = OutboundState::Failed { code: None };
+                    self.note_outbound(message, attempt, never).await?;
+                }
+                Ok(Served::Done)
+            }
+            _ => Ok(Served::Done),
+        }
+    }
+
+    async fn settle_claimed(
+        &self,
+        message: Message,
+        attempt: [u8; 16],
+        until: Timestamp,
+    ) -> Result<Served, Stopped> {
+        if until > self.now() {
+            return Ok(Served::Busy(until));
+        }
+        self.note_outbound(message, attempt, OutboundState::Unknown)
+            .await?;
+        Ok(Served::Done)
+    }
+
     async fn note_outbound(
         &self,
-        message: (ConversationSid, u64, Recipient),
+        message: Message,
         attempt: [u8; 16],
         state: OutboundState,
     ) -> Result<(), Stopped> {
@@ -803,7 +904,7 @@ impl Run {
             .await
     }
 
-    fn call(&self, message: &(ConversationSid, u64, Recipient)) -> Taken {
+    fn call(&self, message: &Message) -> Taken {
         let (world, faults) = (&self.world, self.world.faults);
         let (slot, recipient) = (message.1, &message.2);
         if world.happens(faults.not_told) {

@@ -92,7 +92,8 @@ impl Cursors {
             (Some(there), _) if owner(there) == Some(lease.owner) => true,
             (Some(_), None) => false,
             (Some(there), Some(seen_cursor)) => {
-                there.next == seen_cursor.next && self.nobody_has(there, seen.at)
+                let put_off = there.due_ahead(seen.at) && there.due != seen_cursor.due;
+                self.free(there, seen_cursor, seen.at) && !put_off
             }
         };
         if !free {
@@ -100,6 +101,9 @@ impl Cursors {
         }
         let clears = self.procedure == Procedure::DueClearedAtStart;
         let cursor = self.cursors.entry(seen.whose).or_default();
+        if seen.cursor.as_ref().is_some_and(|seen| seen.next != next) {
+            cursor.failures = 0;
+        }
         cursor.next = next;
         cursor.lease = Some(lease);
         if clears {
@@ -130,12 +134,23 @@ impl Cursors {
         there.is_some_and(|there| there.next == next && owner(there) == Some(held.owner))
     }
 
-    pub(crate) fn leave(&mut self, held: &Held, rest: &Rest) {
+    /// Nothing happens where another due time stands there than the run found; whether that is why, and the run has the
+    /// cursor.
+    pub(crate) fn leave(&mut self, held: &Held, rest: &Rest) -> bool {
         let any_due = self.procedure == Procedure::DueOfOthersCleared;
-        if let Some(cursor) = self.held(held) {
-            if any_due || cursor.due == held.cursor.due {
+        let there = self.get(held.whose);
+        if any_due || there.is_some_and(|there| there.due == held.cursor.due) {
+            if let Some(cursor) = self.held(held) {
                 cursor.due = rest.due;
+                self.leave_but_due(held, rest);
             }
+            return false;
+        }
+        there.is_some_and(|there| owner(there) == Some(held.owner))
+    }
+
+    pub(crate) fn leave_but_due(&mut self, held: &Held, rest: &Rest) {
+        if let Some(cursor) = self.held(held) {
             cursor.next = rest.next;
             cursor.failures = rest.failures;
             cursor.lanes.clone_from(&rest.lanes);
@@ -143,18 +158,17 @@ impl Cursors {
         }
     }
 
-    /// `all`: nothing is left behind `next`, so the due time that was seen is done with.
-    pub(crate) fn skip(&mut self, seen: &Seen, next: Position, all: bool) {
+    /// `ended`: nothing lies behind `next`, so the due time that was seen is done with.
+    pub(crate) fn skip(&mut self, seen: &Seen, next: Position, ended: bool) {
         let (Some(there), Some(seen_cursor)) = (self.get(seen.whose), &seen.cursor) else {
             if self.get(seen.whose).is_none() && seen.cursor.is_none() {
                 self.cursors.entry(seen.whose).or_default().next = next;
             }
             return;
         };
-        let due = seen_cursor.due.filter(|due| all && *due <= seen.at);
-        if there.next != seen_cursor.next
-            || !self.nobody_has(there, seen.at)
-            || due.is_some_and(|due| there.due != Some(due))
+        // What waits in a lane still does; what lies behind waits no longer.
+        let due = seen_cursor.due.filter(|due| ended || *due > seen.at);
+        if !self.free(there, seen_cursor, seen.at) || due.is_some_and(|due| there.due != Some(due))
         {
             return;
         }
@@ -162,7 +176,8 @@ impl Cursors {
         cursor.next = next;
         cursor.failures = 0;
         if due.is_some() {
-            cursor.due = seen_cursor.lanes.iter().map(|lane| lane.due).min();
+            let lanes = seen_cursor.lanes.iter().map(|lane| lane.due);
+            cursor.due = lanes.chain((!ended).then_some(seen.at)).min();
         }
     }
 
@@ -196,6 +211,10 @@ impl Cursors {
         cursor.due = Some(now);
         cursor.failures = 0;
         Some(std::mem::replace(&mut cursor.next, to))
+    }
+
+    pub(crate) fn all_outbound(&self) -> impl Iterator<Item = (&Message, &OutboundState)> {
+        self.outbound.iter()
     }
 
     pub(crate) fn outbound(&self, message: &Message) -> Option<&OutboundState> {
@@ -234,8 +253,10 @@ impl Cursors {
         }
     }
 
-    fn nobody_has(&self, cursor: &Cursor, at: Timestamp) -> bool {
-        self.procedure == Procedure::NoLease || !cursor.leased(at)
+    /// Whether the cursor stands where it was seen, and nobody has it.
+    fn free(&self, there: &Cursor, seen: &Cursor, at: Timestamp) -> bool {
+        let nobody_has = self.procedure == Procedure::NoLease || !there.leased(at);
+        there.next == seen.next && nobody_has
     }
 
     /// The cursor, if it stands where the run saw it, and the run has it.

@@ -169,7 +169,7 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Everybody has rung once more, though there was nothing to ring for.
+    /// Everybody has rung a few times more, though there was nothing to ring for.
     pub(crate) fn check_at_rest(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
         for whose in everybody(world) {
@@ -201,11 +201,15 @@ impl Deliveries {
         }
         for message in &self.in_vain {
             let state = cursors.outbound(message);
-            // Of a message that was deleted meanwhile nobody asks any more.
-            let deleted = !messages(world, message.0).contains(message);
             promise!(
-                state == Some(&OutboundState::Unknown) || deleted,
+                state == Some(&OutboundState::Unknown),
                 "unknown: the answer for {message:?} was lost, its record says {state:?}"
+            );
+        }
+        for (message, state) in cursors.all_outbound() {
+            promise!(
+                state.ended(),
+                "unknown: nobody looks after {message:?}, which is {state:?}"
             );
         }
         let generation = world.account.borrow().webhooks.post_generation;
@@ -305,7 +309,12 @@ fn wants(filter: &Option<Vec<EventName>>, event: EventName) -> bool {
 /// All messages that are there and owed to somebody.
 fn messages(world: &World, conversation: ConversationSid) -> Vec<Message> {
     let table = world.table.borrow();
+    let there = |entry: &&Entry| {
+        let message = entry.message();
+        message.is_some_and(|(_, message)| !message.is_empty())
+    };
     entries(&table, conversation)
+        .filter(there)
         .flat_map(|entry| {
             let recipients = entry.recipients();
             recipients.map(|held| {

@@ -16,6 +16,7 @@ use super::consumer::{self, Stopped};
 use super::cursors::Cursors;
 use super::deliveries::{Deliveries, Replay};
 use super::promises::Broken;
+use super::schedule::STEPS_MAX;
 use super::world::{World, step};
 use crate::support;
 
@@ -243,12 +244,13 @@ pub(crate) fn go_on_in_health(world: &Rc<World>) -> Result<(), Broken> {
     }
     world.dispatch.deliveries.borrow().check_end(world)?;
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
-    for conversation in conversations {
-        for consumer in &world.dispatch.consumers {
-            to_its_end(
-                world,
-                consumer::run(Rc::clone(world), (conversation, *consumer)),
-            )?;
+    // As often as it takes: nobody makes a consumer due that has nothing to do but pass over.
+    for _ in 0..ROUNDS_MAX {
+        for conversation in &conversations {
+            for consumer in &world.dispatch.consumers {
+                let whose = (*conversation, *consumer);
+                to_its_end(world, consumer::run(Rc::clone(world), whose))?;
+            }
         }
     }
     world.dispatch.deliveries.borrow().check_at_rest(world)
@@ -259,6 +261,9 @@ fn to_its_end(world: &World, process: impl Future<Output = ()>) -> Result<(), Br
     let mut context = Context::from_waker(Waker::noop());
     while process.as_mut().poll(&mut context).is_pending() {
         world.steps.set(world.steps.get() + 1);
+        if world.steps.get() > STEPS_MAX {
+            return Err("bounded: a run does not end".to_owned());
+        }
     }
     world.broken.take().map_or(Ok(()), Err)
 }

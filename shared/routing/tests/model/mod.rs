@@ -2,8 +2,9 @@
 //! logs, and a scheduler that lets them all take their steps in any order, lose answers and crash.
 //!
 //! The decisions are the crate's own; nothing of them is modelled. What the service decides around them is: how a
-//! [`consumer`] runs follows `service::dispatch`, and must be changed with it. Not modelled: purge, TTL, capacity, reads
-//! that page, runs that outlive the sweep's distance (a test of `service::dispatch` compares the two).
+//! [`consumer`] runs follows `service::dispatch`, and must be changed with it. Not modelled: the numbers' own webhooks,
+//! purge, TTL, capacity, reads that page, runs that outlive the sweep's distance (a test of `service::dispatch` compares
+//! the two).
 
 mod consumer;
 mod cursors;
@@ -44,6 +45,8 @@ pub(crate) enum Procedure {
     /// A copied state is no version of the metadata.
     StateCopyNotCounted,
     NoLastLook,
+    /// Whose looks or whose time are used up does not make the consumer due that lags.
+    NoWakeAtTheEnd,
     LastLookBeforeTheLeaseIsBack,
     /// Who passes over what is owed to nobody does not look once more.
     NoLookAfterPassingOver,
@@ -69,4 +72,8 @@ pub(crate) enum Procedure {
     /// A claim that has run out is anybody's.
     ClaimRunsOut,
     UnknownIsNotTaken,
+    /// Nobody looks whether a message was on its way when it was deleted.
+    DeletedIsForgotten,
+    /// A message that waited for another attempt when it was deleted is not noted as failed.
+    DeletedWaitsForEver,
 }

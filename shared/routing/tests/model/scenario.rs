@@ -183,7 +183,7 @@ fn traced(world: &World, outcome: Result<(), Broken>) -> Result<(), Broken> {
 }
 
 /// Who writes what consumers read, and meets them.
-const READ_CASTS: [&[Role]; 9] = [
+const READ_CASTS: [&[Role]; 12] = [
     &[Message(0), Post, Rename],
     &[Post, Rename],
     &[Message(0), Post, Rename, LagSweep, PollDue, Clock],
@@ -200,6 +200,18 @@ const READ_CASTS: [&[Role]; 9] = [
         Clock,
         PollDue,
     ],
+    &[Post, DeleteMessage, Clock],
+    &[Post, Message(0), Remove, AddPair(0), AddPair(1), PollDue],
+    &[
+        Post,
+        Close,
+        Delete,
+        Create,
+        AddPair(0),
+        DeleteMessage,
+        LagSweep,
+        Clock,
+    ],
     &[
         Message(0),
         Message(1),
@@ -209,6 +221,11 @@ const READ_CASTS: [&[Role]; 9] = [
         Filters,
         Replay,
         DeleteMessage,
+        Create,
+        Close,
+        Delete,
+        AddPair(1),
+        Remove,
         LagSweep,
         PollDue,
         Clock,
@@ -338,15 +355,16 @@ pub(crate) fn made_at(writes: &[Write]) -> Option<Timestamp> {
 }
 
 /// One conversation with two pairs, in which a message to both has rung: active, parked; and one in which a few have
-/// not, under the webhook; and one with a few.
+/// not, under the webhook; and one with a few; and one with the first pair alone.
 fn read_bases() -> &'static [Base] {
     static BASES: OnceLock<Vec<Base>> = OnceLock::new();
     BASES.get_or_init(|| {
         vec![
-            read_base(false, 1, false, 0),
-            read_base(true, 1, false, 0),
-            read_base(false, 4, true, dispatch::SWEEP_DISTANCE_S),
-            read_base(false, 3, false, 0),
+            read_base(&[1, 2], false, 1, false, 0),
+            read_base(&[1, 2], true, 1, false, 0),
+            read_base(&[1, 2], false, 4, true, dispatch::SWEEP_DISTANCE_S),
+            read_base(&[1, 2], false, 3, false, 0),
+            read_base(&[1], false, 1, false, 0),
         ]
     })
 }
@@ -354,11 +372,11 @@ fn read_bases() -> &'static [Base] {
 const BASE_LAGS: usize = 2;
 const BASE_FEW: usize = 3;
 
-fn read_base(parked: bool, messages: usize, loud: bool, now: i64) -> Base {
+fn read_base(consumers: &[u32], parked: bool, messages: usize, loud: bool, now: i64) -> Base {
     let mut building = Building::default();
     let only = building.create(None);
-    for consumer in [1, 2] {
-        building.add(only, None, Some(consumer));
+    for consumer in consumers {
+        building.add(only, None, Some(*consumer));
     }
     if loud {
         building.loud = true;

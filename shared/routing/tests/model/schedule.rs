@@ -14,7 +14,7 @@ use super::{consumer, dispatch, process};
 /// Deliveries of one message after its first: more than enough to outlive what crashes.
 const RETRIES_MAX: usize = 3;
 /// Far beyond what any scenario takes.
-const STEPS_MAX: u64 = 20_000;
+pub(crate) const STEPS_MAX: u64 = 20_000;
 
 pub(crate) struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use routing::ConversationSid;
 use store::{Deadline, Due, SHARDS, StoreError};
 
-use super::{HAND_OFF_MAX, HandOff, HandOffError, after, purge, timer};
+use super::{HAND_OFF_MAX, HandOff, HandOffError, purge, timer};
 use crate::App;
 
 /// Why the clock did not do all that it should. What is left is still due the next time.
@@ -52,41 +52,6 @@ pub async fn tick(app: &App, hand_off: &impl HandOff, time: Duration) -> Result<
     }
     fired.into_iter().collect::<Result<(), StoreError>>()?;
     Ok(())
-}
-
-/// How many instants at which something falls due a moved clock stops at.
-const INSTANTS_MAX: usize = 1_000;
-
-/// Moves the clock forward, and stops at every instant at which something falls due: timers fire each at its own. It does
-/// not wait for runs of consumers that it hands off. For the local stack.
-pub async fn advance(
-    app: &App,
-    hand_off: &impl HandOff,
-    by: Duration,
-    time: Duration,
-) -> Result<(), TickError> {
-    let deadline = Deadline::after(time);
-    let target = after(app.clock.now(), by);
-    for _ in 0..INSTANTS_MAX {
-        tick(app, hand_off, deadline.remaining()).await?;
-        let now = app.clock.now();
-        let mut next = target;
-        for shard in 0..SHARDS {
-            let at = app.store.due_next(shard, now, deadline).await?;
-            next = next.min(at.unwrap_or(target));
-        }
-        let Ok(step) = Duration::try_from(next.duration_since(now)) else {
-            break;
-        };
-        app.clock.advance(step);
-        if next >= target {
-            break;
-        }
-    }
-    let rest = target.duration_since(app.clock.now());
-    app.clock
-        .advance(Duration::try_from(rest).unwrap_or_default());
-    tick(app, hand_off, deadline.remaining()).await
 }
 
 /// A conversation that can't be read must not keep the clock from all others.

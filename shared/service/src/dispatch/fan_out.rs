@@ -33,15 +33,16 @@ pub(super) async fn go_on(
     look: &Look,
 ) -> Result<Looked, StoreError> {
     let (store, conversation, now) = (&run.app.store, run.conversation, run.now());
-    let Some(tail) = look.tail() else {
-        return Ok(Looked::Done);
-    };
     let cursor = look.cursor(consumer);
     let seen = Seen {
         conversation,
         consumer,
         cursor,
         at: now,
+    };
+    let Some(tail) = look.tail() else {
+        run.forget(seen).await?;
+        return Ok(Looked::Done);
     };
     if cursor.is_some_and(|cursor| cursor.leased(now)) {
         return Ok(Looked::Done);

@@ -24,12 +24,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use routing::{Consumer, ConversationSid, Lease, Position};
-use store::{Deadline, Look, StoreError};
+use store::{Deadline, Look, Seen, StoreError};
 
 use crate::App;
 use crate::app::random;
 
-pub use due::{TickError, advance, tick};
+pub use due::{TickError, tick};
 pub use sweep::{SWEEP_DISTANCE, sweep};
 
 /// How long a run may last, all its attempts included. Shorter than [`SWEEP_DISTANCE`]: a run must not clear a due time
@@ -42,7 +42,7 @@ const ATTEMPT_RESERVE: Duration = Duration::from_secs(20);
 /// How long a run has a cursor to itself after each of its moves; between two moves lies one attempt, or a bounded
 /// number of them.
 const LEASE_TIME: Duration = Duration::from_secs(45);
-/// How often a run looks for more. What is left after that is for the next run.
+/// How often a run looks for more. What is left after that is due for the next run.
 const LOOKS_MAX: usize = 200;
 /// How many slots that owe nothing a cursor may lag behind before it is moved for that alone: moving it costs a write,
 /// not moving it a longer read.
@@ -123,11 +123,50 @@ impl Run<'_> {
                 }
             }
             look = store.look(self.conversation, self.deadline).await?;
+            if !self.has_time() {
+                break;
+            }
         }
-        let conversation = self.conversation;
-        let consumer = consumer.as_str();
-        tracing::warn!(%conversation, consumer, "a run of {consumer} in {conversation} ends with work left for the next");
+        // Whoever rang meanwhile left it to this run.
+        self.wake(consumer, &look).await
+    }
+
+    /// Makes a consumer due that lags.
+    async fn wake(self, consumer: Consumer, look: &Look) -> Result<(), StoreError> {
+        let Some(beginning) = self.lags(consumer, look).await? else {
+            return Ok(());
+        };
+        // What waits in a lane keeps nobody else waiting.
+        let even_if_ahead = consumer != Consumer::Post;
+        let (conversation, now) = (self.conversation, self.now());
+        let store = &self.app.store;
+        let woken = store.cursor_wake(
+            conversation,
+            consumer,
+            beginning,
+            even_if_ahead,
+            now,
+            self.deadline,
+        );
+        if woken.await? {
+            let consumer = consumer.as_str();
+            tracing::info!(%conversation, consumer, "{consumer} lags in conversation {conversation}, and is made due");
+        }
         Ok(())
+    }
+
+    /// A conversation that is no more owes nothing; a cursor that was made due while it was purged waits for nothing.
+    async fn forget(self, seen: Seen<'_>) -> Result<(), StoreError> {
+        let woken = seen.cursor.filter(|cursor| cursor.due.is_some());
+        match woken {
+            Some(cursor) => {
+                let store = &self.app.store;
+                store
+                    .cursor_skip(seen, cursor.next, true, self.deadline)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Where a consumer goes on that is owed something which no run has come to.

@@ -12,15 +12,16 @@ use crate::parameters;
 /// Delivers what lies ahead of the cursor in one stretch of the log.
 pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreError> {
     let (store, conversation, now) = (&run.app.store, run.conversation, run.now());
-    let Some(tail) = look.tail() else {
-        return Ok(Looked::Done);
-    };
     let cursor = look.cursor(Consumer::Post);
     let seen = Seen {
         conversation,
         consumer: Consumer::Post,
         cursor,
         at: now,
+    };
+    let Some(tail) = look.tail() else {
+        run.forget(seen).await?;
+        return Ok(Looked::Done);
     };
     let webhooks = &look.account.webhooks;
     let beginning = beginning(Consumer::Post, &tail, webhooks);
@@ -62,7 +63,7 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
                 .cursor_skip(seen, ahead.end, ended, run.deadline)
                 .await?;
             // Whoever saw more found the cursor moved, and left it to this run. A gap is rung for when it closes.
-            return Ok(match ended || !entries.is_empty() {
+            return Ok(match ended || ahead.end > stands {
                 true => Looked::Left(ahead.end.slot),
                 false => Looked::Done,
             });

@@ -12,8 +12,10 @@ use super::fan_out::Served;
 use super::{DELIVERY_TIME_MAX, Run, after};
 use crate::app::random;
 
-/// How long a claim lasts: the call, and the note of how it ended.
+/// How long a claim lasts: itself, the call, and the note of how it ended. Shorter than the lease under which it is made.
 const CLAIM_TIME: Duration = Duration::from_secs(40);
+/// How long what comes before the call may take. Whoever is held up for longer may have lost the lease, and does not call.
+const PREPARE_TIME: Duration = Duration::from_secs(15);
 /// How long the note may take, whatever is left of the run: without it, what is known is lost.
 const NOTE_TIME: Duration = Duration::from_secs(10);
 
@@ -32,9 +34,13 @@ pub(super) async fn send(
     let (Some((message_sid, message)), Some(held)) = (entry.message(), held) else {
         return Ok(Served::Done);
     };
+    let prepared = run.deadline.within(PREPARE_TIME);
+    if message.is_empty() {
+        return settle_deleted(run, entry.slot, participant, prepared).await;
+    }
     let (store, conversation) = (&run.app.store, run.conversation);
     // Before the claim: from there on, whoever fails leaves a message behind that nobody knows of whether it was sent.
-    let (number, configuration) = store.receiver_get(held.pair.proxy(), run.deadline).await?;
+    let (number, configuration) = store.receiver_get(held.pair.proxy(), prepared).await?;
     let carrier = match (number, configuration) {
         (Some(number), _) => Some(number.carrier),
         (None, Some(_)) => Some(run.app.carriers.default_name()),
@@ -49,26 +55,13 @@ pub(super) async fn send(
         participant,
         pair: held.pair.clone(),
         date_created: entry.at,
-        state: OutboundState::Sending {
-            attempt,
-            until: after(run.now(), CLAIM_TIME),
-        },
+        state: claim(run, attempt),
     };
     let sid = outbound.sid;
-    match store.outbound_claim(&outbound, run.deadline).await? {
+    match store.outbound_claim(&outbound, prepared).await? {
         Claimed::Mine => {}
-        Claimed::Found(OutboundState::Sending { attempt, until }) => {
-            if until > run.now() {
-                return Ok(Served::Busy(until));
-            }
-            let unknown = OutboundState::Unknown;
-            let noted = store
-                .outbound_note(sid, &attempt, &unknown, run.deadline)
-                .await?;
-            if noted {
-                alarm(run, &outbound, "whoever sent it was never heard of again");
-            }
-            return Ok(Served::Done);
+        Claimed::Found(state @ OutboundState::Sending { .. }) => {
+            return settle_claimed(run, &Outbound { state, ..outbound }).await;
         }
         // Gone meanwhile: not to be sent without a record.
         Claimed::Found(OutboundState::Waiting) => return Ok(Served::Failed { asked_s: None }),
@@ -91,6 +84,10 @@ pub(super) async fn send(
     let (state, served) = match taken {
         Taken::Accepted { id } => {
             tracing::info!(%sid, %conversation, to, from, "message {sid} to {to} is sent");
+            let left_out = sending.media.len().saturating_sub(sending.media_max());
+            if left_out > 0 {
+                tracing::warn!(%sid, %conversation, to, left_out, "message {sid} to {to} has more media than its channel carries");
+            }
             (OutboundState::Sent { carrier_id: id }, Served::Done)
         }
         Taken::Not { reason, .. } if last => {
@@ -124,6 +121,57 @@ pub(super) async fn send(
     Ok(served)
 }
 
+fn claim(run: Run<'_>, attempt: [u8; 16]) -> OutboundState {
+    OutboundState::Sending {
+        attempt,
+        until: after(run.now(), CLAIM_TIME),
+    }
+}
+
+/// A message that was deleted is not sent any more. Somebody may have been at it before.
+async fn settle_deleted(
+    run: Run<'_>,
+    slot: u64,
+    participant: ParticipantSid,
+    deadline: Deadline,
+) -> Result<Served, StoreError> {
+    let store = &run.app.store;
+    let found = store.outbound_get(run.conversation, slot, participant, deadline);
+    let Some(found) = found.await? else {
+        return Ok(Served::Done);
+    };
+    if found.state != OutboundState::Waiting {
+        return settle_claimed(run, &found).await;
+    }
+    let (attempt, sid) = (random(), found.sid);
+    let state = claim(run, attempt);
+    let claimed = Outbound { state, ..found };
+    if store.outbound_claim(&claimed, deadline).await? == Claimed::Mine {
+        let never = OutboundState::Failed { code: None };
+        store.outbound_note(sid, &attempt, &never, deadline).await?;
+    }
+    Ok(Served::Done)
+}
+
+/// What becomes of a message that somebody else was to send.
+async fn settle_claimed(run: Run<'_>, outbound: &Outbound) -> Result<Served, StoreError> {
+    let OutboundState::Sending { attempt, until } = &outbound.state else {
+        return Ok(Served::Done);
+    };
+    if *until > run.now() {
+        return Ok(Served::Busy(*until));
+    }
+    let (sid, unknown) = (outbound.sid, OutboundState::Unknown);
+    let store = &run.app.store;
+    if store
+        .outbound_note(sid, attempt, &unknown, run.deadline)
+        .await?
+    {
+        alarm(run, outbound, "whoever sent it was never heard of again");
+    }
+    Ok(Served::Done)
+}
+
 fn alarm(run: Run<'_>, outbound: &Outbound, reason: &str) {
     let (sid, conversation) = (outbound.sid, run.conversation);
     let to = outbound.pair.address().masked();
@@ -154,5 +202,70 @@ async fn call(run: Run<'_>, carrier: Option<CarrierName>, sending: &Sending<'_>)
             None => not("the simulator is not here"),
         },
         None => not("the proxy address is no number of ours any more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::Arc;
+
+    use routing::{CarrierMessageSid, ConversationSid, MessageSid, Pair};
+    use store::{Store, engine_config};
+
+    use super::*;
+    use crate::dispatch::LEASE_TIME;
+    use crate::{App, Config};
+
+    #[test]
+    fn a_message_is_noted_before_its_claim_runs_out_and_its_claim_before_the_lease() {
+        assert!(PREPARE_TIME + DELIVERY_TIME_MAX + NOTE_TIME <= CLAIM_TIME);
+        assert!(CLAIM_TIME < LEASE_TIME);
+    }
+
+    /// `infra/template.yaml` counts lines by this field, and by their level.
+    #[test]
+    fn what_nobody_knows_is_an_error_that_the_alarm_counts() {
+        let config = Config::read(|name| match name {
+            "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
+            "CROSSPOINT_AUTH_TOKEN" => Some("token".to_owned()),
+            "CROSSPOINT_PUBLIC_URL" => Some("https://crosspoint.example".to_owned()),
+            "CROSSPOINT_TABLE" => Some("crosspoint".to_owned()),
+            _ => None,
+        });
+        let client = Store::client(engine_config("http://127.0.0.1:1"));
+        let app = App::new(Store::new(client, "crosspoint"), &config.unwrap());
+        let conversation = ConversationSid::from_bytes([1; 16]);
+        let outbound = Outbound {
+            sid: CarrierMessageSid::from_bytes(false, [2; 16]),
+            conversation,
+            message: MessageSid::from_bytes([3; 16]),
+            participant: ParticipantSid::from_bytes([4; 16]),
+            pair: Pair::new(
+                "+15550001111".parse().unwrap(),
+                "+15550002222".parse().unwrap(),
+            )
+            .unwrap(),
+            date_created: app.clock.now(),
+            state: OutboundState::Unknown,
+        };
+        let (mut log, writer) = std::io::pipe().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Arc::new(writer))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let run = Run {
+                app: &app,
+                conversation,
+                deadline: Deadline::after(NOTE_TIME),
+            };
+            alarm(run, &outbound, "the carrier hung up");
+        });
+        let mut line = String::new();
+        log.read_to_string(&mut line).unwrap();
+        assert!(line.contains(" ERROR "), "{line}");
+        assert!(line.contains(r#" outbound="unknown""#), "{line}");
+        assert!(!line.contains("+15550001111"), "{line}");
     }
 }

@@ -95,23 +95,7 @@ async fn look_and_wake(
     };
     let look = app.store.look(conversation, deadline).await?;
     for consumer in Consumer::ALL {
-        if let Some(beginning) = run.lags(consumer, &look).await? {
-            // What waits in a lane keeps nobody else waiting.
-            let even_if_ahead = consumer != Consumer::Post;
-            let now = app.clock.now();
-            app.store
-                .cursor_wake(
-                    conversation,
-                    consumer,
-                    beginning,
-                    even_if_ahead,
-                    now,
-                    deadline,
-                )
-                .await?;
-            let consumer = consumer.as_str();
-            tracing::info!(%conversation, consumer, "the sweep wakes {consumer} in conversation {conversation}");
-        }
+        run.wake(consumer, &look).await?;
     }
     Ok(())
 }
