@@ -470,12 +470,10 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
     const CONVERSATIONS: u64 = 60;
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
-    // A minute before midnight, and a minute after.
-    let now = system.now();
-    let number = |range: std::ops::Range<usize>| now[range].parse::<u64>().expect("a number");
-    let of_day = number(11..13) * 3_600 + number(14..16) * 60 + number(17..19);
+    // A minute before the midnight of tomorrow, and a minute after.
+    let midnight = until_midnight(&system);
     system
-        .later(Duration::from_secs(86_400 - 60 - of_day))
+        .later(midnight + Duration::from_secs(86_400 - 60))
         .await;
     for side in 0..2 {
         let messages = (0..CONVERSATIONS / 2).map(|number| {
@@ -491,6 +489,14 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
     }
     system.later(RECOVERY).await;
     assert_eq!(receiver.received().len() as u64, CONVERSATIONS * 3);
+}
+
+/// In UTC: the time index begins a partition with every day.
+fn until_midnight(system: &TestSystem) -> Duration {
+    let now = system.now();
+    let number = |range: std::ops::Range<usize>| now[range].parse::<u64>().expect("a number");
+    let of_day = number(11..13) * 3_600 + number(14..16) * 60 + number(17..19);
+    Duration::from_secs(86_400 - of_day)
 }
 
 /// Changes of the same moment stand on both sides of the cut. An answer to a batch is cut as well.
@@ -643,6 +649,9 @@ fn soon() -> Deadline {
 
 /// What falls due later is not read. Timers stand there for weeks.
 async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
+    // On a day that does not end meanwhile.
+    let morning = until_midnight(&system) + Duration::from_secs(6 * 3_600);
+    system.later(morning).await;
     let mut costs = Vec::new();
     for _ in 0..2 {
         for _ in 0..40 {
