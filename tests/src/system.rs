@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
@@ -171,6 +172,11 @@ impl TestSystem {
         &self.table
     }
 
+    /// A client beside the wire, for what no door does or tells.
+    pub fn client(&self) -> Client {
+        Store::client(engine_config(&self.endpoint))
+    }
+
     /// From now on stream and clock are at work: what leaves by itself leaves.
     pub async fn dispatch(mut self) -> TestSystem {
         let (app, tasks) = (self.app.clone(), self.tasks.clone());
@@ -224,7 +230,7 @@ impl TestSystem {
 
     /// What the table says of each message to each recipient, in no order. No door shows it yet.
     pub async fn outbound(&self) -> Vec<OutboundRecord> {
-        let client = Store::client(engine_config(&self.endpoint));
+        let client = self.client();
         let mut records = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
@@ -311,7 +317,8 @@ impl TestSystem {
 
     /// The sort keys of what the table holds in a conversation's partition. No door tells.
     pub async fn kept(&self, conversation: &str) -> Vec<String> {
-        let found = Store::client(engine_config(&self.endpoint))
+        let found = self
+            .client()
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk")
@@ -329,7 +336,7 @@ impl TestSystem {
 
     /// Takes the first item of a partition whose sort key begins so out of the table. No door does.
     pub async fn take_item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
-        let client = Store::client(engine_config(&self.endpoint));
+        let client = self.client();
         let found = client
             .query()
             .table_name(&self.table)
@@ -350,7 +357,7 @@ impl TestSystem {
 
     /// Puts an item into the table as it is.
     pub async fn put_item(&self, item: HashMap<String, AttributeValue>) {
-        let client = Store::client(engine_config(&self.endpoint));
+        let client = self.client();
         let put = client.put_item().table_name(&self.table);
         put.set_item(Some(item)).send().await.expect("a write");
     }
@@ -558,6 +565,13 @@ impl TestSystem {
             next = page["meta"]["next_page_url"].as_str().map(str::to_owned);
         }
         panic!("{path} has more than {PAGES_MAX} pages");
+    }
+
+    /// The one conversation that an address takes part in.
+    pub async fn conversation_of(&self, address: &str) -> String {
+        let query = encode(&[("Address", address)]);
+        let path = format!("/v1/ParticipantConversations?{query}");
+        text(&only(self.list(&path).await)["conversation_sid"])
     }
 
     pub async fn conversations(&self) -> Vec<Value> {

@@ -87,6 +87,20 @@ pub(crate) struct IndexRow {
     pub(crate) position: String,
 }
 
+impl IndexRow {
+    pub(crate) fn of(item: &Item, index: Index) -> Option<IndexRow> {
+        let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let key = Key {
+            pk: text(PARTITION_KEY)?,
+            sk: text(SORT_KEY)?,
+        };
+        Some(IndexRow {
+            item: key,
+            position: text(index.sort_key)?,
+        })
+    }
+}
+
 /// DynamoDB's bound on a `BatchGetItem`.
 const BATCH_MAX: usize = 100;
 /// How often what a batch left unprocessed is asked for again.
@@ -135,21 +149,8 @@ impl Store {
                 .send()
         };
         let found = attempt::read("read a list", deadline, send).await?;
-        let rows = found
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|item| {
-                let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-                let key = Key {
-                    pk: text(PARTITION_KEY)?,
-                    sk: text(SORT_KEY)?,
-                };
-                Some(IndexRow {
-                    item: key,
-                    position: text(index.sort_key)?,
-                })
-            });
+        let items = found.items.unwrap_or_default();
+        let rows = items.iter().filter_map(|item| IndexRow::of(item, index));
         let inside = rows.filter(|row| row.position != low && row.position != high);
         Ok(inside.take(limit).collect())
     }

@@ -14,7 +14,8 @@ use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
 use crate::item::{milliseconds, number};
 use crate::key::{self, Key};
-use crate::table::{GSI1, PARTITION_KEY, SORT_KEY};
+use crate::page::IndexRow;
+use crate::table::GSI1;
 use crate::{Store, item};
 
 /// Conversations that changed in a stretch of time.
@@ -99,12 +100,11 @@ impl Store {
             };
             let found = attempt::read("read what changed", deadline, send).await?;
             let mut last = None;
-            for item in found.items.unwrap_or_default() {
-                let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-                let key = text(PARTITION_KEY).zip(text(SORT_KEY));
-                keys.extend(key.map(|(pk, sk)| Key { pk, sk }));
-                last = text(GSI1.sort_key).and_then(|at| key::parse_millisecond(&at));
+            let items = found.items.unwrap_or_default();
+            for row in items.iter().filter_map(|item| IndexRow::of(item, GSI1)) {
+                last = key::parse_millisecond(&row.position);
                 first = first.or(last);
+                keys.push(row.item);
             }
             let Some(next) = found.last_evaluated_key else {
                 return Ok((keys, None));

@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use routing::{Consumer, ConversationSid, Position};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
-use store::{Deadline, Due, SHARDS, Store, engine_config};
+use store::{Deadline, Due, SHARDS};
 use tests::receiver::{Receiver, Reply, parameters};
-use tests::system::{ADA, OURS, TestSystem, encode, only, sid, text};
+use tests::system::{ADA, OURS, TestSystem, only, sid, text};
 use tests::wire::Fault;
 
 on_both_engines!(
@@ -342,11 +342,7 @@ async fn a_first_ring_that_is_late_is_as_good_as_any(system: TestSystem) {
     for (number, lateness) in (0..).zip([60, 3_600, 100_000]) {
         let from = format!("+1555100{number:04}");
         system.message(&sid(number), &from, OURS, "hello").await;
-        let path = format!(
-            "/v1/ParticipantConversations?{}",
-            encode(&[("Address", &from)])
-        );
-        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let conversation = system.conversation_of(&from).await;
         let mut rings = records(&system, &conversation).await;
         rings.reverse();
         system.advance(Duration::from_secs(lateness));
@@ -532,7 +528,7 @@ async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSy
 
 /// Moves every change of the last minute to one of two neighbouring milliseconds. Many machines at once do the like.
 async fn in_two_moments(system: &TestSystem) {
-    let client = Store::client(engine_config(system.endpoint()));
+    let client = system.client();
     let past = system.app.clock.now() - Duration::from_secs(60);
     let (day, ms) = (
         past.strftime("T#%Y-%m-%d#").to_string(),
@@ -729,11 +725,7 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
             number += 1;
             let from = format!("+1555100{number:04}");
             system.message(&sid(number), &from, OURS, "hello").await;
-            let path = format!(
-                "/v1/ParticipantConversations?{}",
-                encode(&[("Address", &from)])
-            );
-            conversations.push(text(&only(system.list(&path).await)["conversation_sid"]));
+            conversations.push(system.conversation_of(&from).await);
         }
         let poisoned = &conversations[4];
         let (pk, sk) = match part {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use routing::RETRY_DELAYS_S;
 use tests::receiver::{Received, Receiver, Reply, parameters};
-use tests::system::{OURS, TestSystem, encode, only, sid, text};
+use tests::system::{OURS, TestSystem, sid, text};
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,11 +77,7 @@ async fn created(system: &TestSystem, number: u64) -> String {
     let from = format!("+1555100{number:04}");
     let answer = system.message(&sid(number), &from, OURS, "hello").await;
     assert!(answer.accepted(), "{}", answer.text());
-    let path = format!(
-        "/v1/ParticipantConversations?{}",
-        encode(&[("Address", &from)])
-    );
-    text(&only(system.list(&path).await)["conversation_sid"])
+    system.conversation_of(&from).await
 }
 
 async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSystem) {

@@ -8,7 +8,7 @@ use axum::http::Request;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::receiver::{Received, Receiver, Reply};
-use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem, encode, only, seconds, sid, text};
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem, only, seconds, sid, text};
 use tests::wire::Fault;
 
 on_both_engines!(
@@ -586,11 +586,7 @@ async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: Test
         for message in 26..32 {
             system.message(&number(message), &from, OURS, "hello").await;
         }
-        let path = format!(
-            "/v1/ParticipantConversations?{}",
-            encode(&[("Address", &from)])
-        );
-        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let conversation = system.conversation_of(&from).await;
         let path = format!("/v1/Conversations/{conversation}");
         system.delete_with_webhooks(&path).await.expect(204);
         system.run(&conversation).await;
@@ -639,11 +635,7 @@ async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
         system
             .message(&sid(u64::from(nth)), &from, OURS, "hello")
             .await;
-        let path = format!(
-            "/v1/ParticipantConversations?{}",
-            encode(&[("Address", &from)])
-        );
-        let conversation = text(&only(system.list(&path).await)["conversation_sid"]);
+        let conversation = system.conversation_of(&from).await;
         let path = format!("/v1/Conversations/{conversation}");
         system.delete_with_webhooks(&path).await.expect(204);
         system.run(&conversation).await;

@@ -41,7 +41,8 @@ pub(super) async fn go_on(
         at: now,
     };
     let Some(tail) = look.tail() else {
-        run.forget(seen).await?;
+        // It may have been made due while it was purged.
+        run.clear_due(seen).await?;
         return Ok(Looked::Done);
     };
     if cursor.is_some_and(|cursor| cursor.leased(now)) {

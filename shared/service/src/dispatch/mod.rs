@@ -155,8 +155,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A conversation that is no more owes nothing; a cursor that was made due while it was purged waits for nothing.
-    async fn forget(self, seen: Seen<'_>) -> Result<(), StoreError> {
+    /// Nobody is owed anything: a cursor that is due waits for nothing.
+    async fn clear_due(self, seen: Seen<'_>) -> Result<(), StoreError> {
         let woken = seen.cursor.filter(|cursor| cursor.due.is_some());
         match woken {
             Some(cursor) => {

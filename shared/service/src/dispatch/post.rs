@@ -20,7 +20,8 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         at: now,
     };
     let Some(tail) = look.tail() else {
-        run.forget(seen).await?;
+        // It may have been made due while it was purged.
+        run.clear_due(seen).await?;
         return Ok(Looked::Done);
     };
     let webhooks = &look.account.webhooks;
@@ -33,11 +34,7 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
     let woken = cursor.is_some_and(|cursor| cursor.due.is_some());
     let Some(call) = post_call(webhooks) else {
         // Nobody is to hear anything; a webhook that comes later starts later.
-        if let Some(cursor) = cursor.filter(|_| woken) {
-            store
-                .cursor_skip(seen, cursor.next, true, run.deadline)
-                .await?;
-        }
+        run.clear_due(seen).await?;
         return Ok(Looked::Done);
     };
     let stands = cursor.map_or(beginning, |cursor| cursor.next);

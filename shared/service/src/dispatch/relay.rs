@@ -110,7 +110,7 @@ pub(super) async fn send(
             (OutboundState::Failed { code }, Served::Done)
         }
         Taken::Unknown { reason } => {
-            alarm(run, &outbound, &reason);
+            alarm(&outbound, &reason);
             (OutboundState::Unknown, Served::Done)
         }
     };
@@ -167,13 +167,13 @@ async fn settle_claimed(run: Run<'_>, outbound: &Outbound) -> Result<Served, Sto
         .outbound_note(sid, attempt, &unknown, run.deadline)
         .await?
     {
-        alarm(run, outbound, "whoever sent it was never heard of again");
+        alarm(outbound, "whoever sent it was never heard of again");
     }
     Ok(Served::Done)
 }
 
-fn alarm(run: Run<'_>, outbound: &Outbound, reason: &str) {
-    let (sid, conversation) = (outbound.sid, run.conversation);
+fn alarm(outbound: &Outbound, reason: &str) {
+    let (sid, conversation) = (outbound.sid, outbound.conversation);
     let to = outbound.pair.address().masked();
     tracing::error!(
         %sid, %conversation, to, reason, outbound = "unknown",
@@ -210,12 +210,11 @@ mod tests {
     use std::io::Read;
     use std::sync::Arc;
 
+    use jiff::Timestamp;
     use routing::{CarrierMessageSid, ConversationSid, MessageSid, Pair};
-    use store::{Store, engine_config};
 
     use super::*;
     use crate::dispatch::LEASE_TIME;
-    use crate::{App, Config};
 
     #[test]
     fn a_message_is_noted_before_its_claim_runs_out_and_its_claim_before_the_lease() {
@@ -226,19 +225,9 @@ mod tests {
     /// `infra/template.yaml` counts lines by this field, and by their level.
     #[test]
     fn what_nobody_knows_is_an_error_that_the_alarm_counts() {
-        let config = Config::read(|name| match name {
-            "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
-            "CROSSPOINT_AUTH_TOKEN" => Some("token".to_owned()),
-            "CROSSPOINT_PUBLIC_URL" => Some("https://crosspoint.example".to_owned()),
-            "CROSSPOINT_TABLE" => Some("crosspoint".to_owned()),
-            _ => None,
-        });
-        let client = Store::client(engine_config("http://127.0.0.1:1"));
-        let app = App::new(Store::new(client, "crosspoint"), &config.unwrap());
-        let conversation = ConversationSid::from_bytes([1; 16]);
         let outbound = Outbound {
             sid: CarrierMessageSid::from_bytes(false, [2; 16]),
-            conversation,
+            conversation: ConversationSid::from_bytes([1; 16]),
             message: MessageSid::from_bytes([3; 16]),
             participant: ParticipantSid::from_bytes([4; 16]),
             pair: Pair::new(
@@ -246,7 +235,7 @@ mod tests {
                 "+15550002222".parse().unwrap(),
             )
             .unwrap(),
-            date_created: app.clock.now(),
+            date_created: Timestamp::UNIX_EPOCH,
             state: OutboundState::Unknown,
         };
         let (mut log, writer) = std::io::pipe().unwrap();
@@ -255,12 +244,7 @@ mod tests {
             .with_writer(Arc::new(writer))
             .finish();
         tracing::subscriber::with_default(subscriber, || {
-            let run = Run {
-                app: &app,
-                conversation,
-                deadline: Deadline::after(NOTE_TIME),
-            };
-            alarm(run, &outbound, "the carrier hung up");
+            alarm(&outbound, "the carrier hung up");
         });
         let mut line = String::new();
         log.read_to_string(&mut line).unwrap();
