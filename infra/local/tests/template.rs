@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dispatch::{doorbell, handle};
 use local::engine::Engine;
-use routing::{ConversationSid, JournalOutcome};
+use routing::{ConversationSid, Outcome};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Value, json};
 use service::dispatch::{DELIVERY_TIME_MAX, HandOff, HandOffError, RUN_TIME_MAX, SWEEP_DISTANCE};
@@ -416,10 +416,7 @@ fn the_alarms_hear_of_what_is_counted() {
             "{alarm}"
         );
         if alarm == "UnroutableAlarm" {
-            assert_eq!(
-                dimensions(watch, "Value"),
-                [JournalOutcome::Unroutable.as_str()]
-            );
+            assert_eq!(dimensions(watch, "Value"), [Outcome::Unroutable.as_str()]);
         }
     }
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::{
     AccountSettings, AddressConfiguration, ChangeId, Conflict, ConversationSid, Found, Header,
-    Inbound, ItemKey, JournalEntry, Key, MessagingService, NumberSettings, ParticipantSid, Verdict,
-    WebhookSid,
+    Inbound, ItemKey, JournalEntry, Key, MessagingService, NumberSettings, ParticipantSid,
+    PreActionReply, WebhookSid,
 };
 
 /// The newest entry of a log, as far as routing cares.
@@ -36,7 +36,7 @@ pub struct Facts {
     pub pool: Option<MessagingService>,
     pub account: AccountSettings,
     /// What a pre-action webhook said, if one was asked.
-    pub verdict: Option<Verdict>,
+    pub pre_action: Option<PreActionReply>,
 }
 
 /// What no fact tells: the time, and ids. One for each request, kept over its retries, so that every attempt writes

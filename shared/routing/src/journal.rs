@@ -8,7 +8,7 @@ pub struct JournalEntry {
     /// The message; without body and media where a log holds them.
     pub inbound: Inbound,
     pub change: ChangeId,
-    pub outcome: JournalOutcome,
+    pub outcome: Outcome,
     pub why: Why,
 }
 
@@ -20,7 +20,7 @@ impl JournalEntry {
 
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JournalOutcome {
+pub enum Outcome {
     Captured {
         conversation: ConversationSid,
         slot: u64,
@@ -40,23 +40,23 @@ pub enum JournalOutcome {
     Unroutable,
 }
 
-impl JournalOutcome {
+impl Outcome {
     /// The outcome in the words of the journal, logs, metrics and answers.
     pub fn as_str(&self) -> &'static str {
         match self {
-            JournalOutcome::Captured { .. } => "captured",
-            JournalOutcome::Autocreated { .. } => "autocreated",
-            JournalOutcome::Forwarded { .. } => "forwarded",
-            JournalOutcome::Rejected { .. } => "rejected",
-            JournalOutcome::Unroutable => "unroutable",
+            Outcome::Captured { .. } => "captured",
+            Outcome::Autocreated { .. } => "autocreated",
+            Outcome::Forwarded { .. } => "forwarded",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Unroutable => "unroutable",
         }
     }
 
     /// Where in a log the message stands.
     pub fn place(&self) -> Option<(ConversationSid, u64)> {
         match self {
-            JournalOutcome::Captured { conversation, slot } => Some((*conversation, *slot)),
-            JournalOutcome::Autocreated { conversation } => Some((*conversation, 0)),
+            Outcome::Captured { conversation, slot } => Some((*conversation, *slot)),
+            Outcome::Autocreated { conversation } => Some((*conversation, 0)),
             _ => None,
         }
     }

@@ -29,11 +29,11 @@ mod outbound;
 mod pair;
 mod participant;
 mod plan;
+mod pre_action;
 mod route;
 mod settings;
 mod sid;
 mod timers;
-mod veto;
 mod webhook;
 
 pub use address::{Address, AddressError, Channel};
@@ -49,14 +49,18 @@ pub use expiry::{close_expired, park_idle};
 pub use facts::{Facts, Fresh, Holder, Next, Tail};
 pub use header::{Header, HeldPair, POST_SCOPE_ACCOUNT, PostWebhook};
 pub use inbound::{CarrierName, Inbound, Media, MessageKey};
-pub use journal::{ForwardState, JournalEntry, JournalOutcome};
+pub use journal::{ForwardState, JournalEntry, Outcome};
 pub use message::{Message, Revision};
 pub use metadata::Metadata;
 pub use outbound::{Outbound, OutboundState};
 pub use pair::{GROUP_ADDRESSES_MAX, Group, Key, Pair, PairError};
 pub use participant::Participant;
 pub use plan::{Binding, Condition, Conflict, Found, ItemKey, Plan, Write};
-pub use route::{Decision, Outcome, Rule, Target, Why, route};
+pub use pre_action::{
+    OnTimeout, PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
+    PreActionResult,
+};
+pub use route::{Decision, Journaled, Rule, Target, Why, route};
 pub use settings::{
     AccountSettings, AddressConfiguration, AutoCreation, AutoCreationKind, InboundWebhook,
     MessagingService, NumberSettings, Webhooks,
@@ -67,5 +71,4 @@ pub use sid::{
     WebhookSid,
 };
 pub use timers::Timers;
-pub use veto::{Answer, Edits, OnTimeout, PreEvent, Proposal, Verdict, Veto};
 pub use webhook::{Call, Method, ScopedTarget, ScopedWebhook, UrlError, WebhookUrl};

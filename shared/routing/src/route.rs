@@ -5,36 +5,36 @@ use std::fmt;
 use crate::draft::Draft;
 use crate::expiry::expiry;
 use crate::{
-    AddressConfigurationSid, Answer, AutoCreationKind, Binding, Call, Cause,
-    ConversationServiceSid, ConversationSid, Edits, Event, Facts, ForwardState, Fresh, Header,
-    HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Key, Message, MessageKey,
-    MessagingServiceSid, Metadata, Pair, Participant, ParticipantSid, Plan, PreEvent, Proposal,
-    Reason, ScopedTarget, ScopedWebhook, Snapshot, Source, State, Tail, Veto, Write,
+    AddressConfigurationSid, AutoCreationKind, Binding, Call, Cause, ConversationServiceSid,
+    ConversationSid, Event, Facts, ForwardState, Fresh, Header, HeldPair, Inbound, InboundWebhook,
+    JournalEntry, Key, Message, MessageKey, MessagingServiceSid, Metadata, Outcome, Pair,
+    Participant, ParticipantSid, Plan, PreActionCall, PreActionEvent, PreActionProposal,
+    PreActionResult, Reason, ScopedTarget, ScopedWebhook, Snapshot, Source, State, Tail, Write,
 };
 
 /// What is to be done with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing yet: a pre-action webhook is to be asked. Decide again with its [`crate::Verdict`].
-    Ask(Box<Veto>),
-    Do(Box<Plan<Outcome>>),
+    /// Nothing yet: a pre-action webhook is to be asked. Decide again with its [`crate::PreActionReply`].
+    Ask(Box<PreActionCall>),
+    Do(Box<Plan<Journaled>>),
     /// The facts contradict each other, for something changed between the reads: read them again.
     Gather,
 }
 
 /// What becomes of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Journaled {
     /// The journal entry that the plan writes.
     New(JournalEntry),
     /// The journal entry that is there already. Nothing is written; a forwarded message is forwarded again.
     Duplicate(JournalEntry),
 }
 
-impl Outcome {
+impl Journaled {
     pub fn entry(&self) -> &JournalEntry {
         match self {
-            Outcome::New(entry) | Outcome::Duplicate(entry) => entry,
+            Journaled::New(entry) | Journaled::Duplicate(entry) => entry,
         }
     }
 }
@@ -118,11 +118,11 @@ impl fmt::Display for Why {
     }
 }
 
-/// Decides on a message. The rows of the table are tried in its order; `Outcome` and `Why` tell which one held.
+/// Decides on a message. The rows of the table are tried in its order; `Journaled` and `Why` tell which one held.
 pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
     if let Some(entry) = &facts.journal {
         return Decision::Do(Box::new(Plan {
-            outcome: Outcome::Duplicate(entry.clone()),
+            outcome: Journaled::Duplicate(entry.clone()),
             writes: Vec::new(),
         }));
     }
@@ -174,8 +174,8 @@ impl<'a> Router<'a> {
             expired: None,
         };
         let mut message = self.message(tail.header.message_index, participant);
-        match self.ask(PreEvent::MessageAdd, Some(tail.conversation), || {
-            Proposal::Message {
+        match self.pre_action_result(PreActionEvent::MessageAdd, Some(tail.conversation), || {
+            PreActionProposal::Message {
                 conversation: tail.conversation,
                 author: message.author.clone(),
                 participant: message.participant,
@@ -184,9 +184,9 @@ impl<'a> Router<'a> {
                 attributes: message.attributes.clone(),
             }
         }) {
-            Err(veto) => return Decision::Ask(veto),
-            Ok(Answer::Reject) => return self.rejected(Some(tail.conversation), why),
-            Ok(Answer::Publish(edits)) => apply(&mut message, edits),
+            Err(call) => return Decision::Ask(call),
+            Ok(PreActionResult::Reject) => return self.rejected(Some(tail.conversation), why),
+            Ok(PreActionResult::Publish(edits)) => edits.apply(&mut message),
         }
         let mut draft = Draft::after(self.cause, tail);
         draft.push(Event::MessageAdded(message));
@@ -197,7 +197,7 @@ impl<'a> Router<'a> {
             writes.extend(draft.state_copy());
             writes.extend(draft.timer());
         }
-        let outcome = JournalOutcome::Captured {
+        let outcome = Outcome::Captured {
             conversation: tail.conversation,
             slot: draft.slot(),
         };
@@ -253,20 +253,22 @@ impl<'a> Router<'a> {
             .map_or(MessagingServiceSid::DEFAULT, |pool| pool.sid);
         let attributes = || "{}".to_owned();
         let friendly_name =
-            match self.ask(PreEvent::ConversationAdd, None, || Proposal::Conversation {
-                friendly_name: None,
-                unique_name: None,
-                attributes: attributes(),
-                service: creation.service,
-                messaging_service,
-                state: State::Active,
-                pair: Some(pair.clone()),
-                body: (!self.inbound.body.is_empty()).then(|| self.inbound.body.clone()),
-                media: self.inbound.media.clone(),
+            match self.pre_action_result(PreActionEvent::ConversationAdd, None, || {
+                PreActionProposal::Conversation {
+                    friendly_name: None,
+                    unique_name: None,
+                    attributes: attributes(),
+                    service: creation.service,
+                    messaging_service,
+                    state: State::Active,
+                    pair: Some(pair.clone()),
+                    body: (!self.inbound.body.is_empty()).then(|| self.inbound.body.clone()),
+                    media: self.inbound.media.clone(),
+                }
             }) {
-                Err(veto) => return Decision::Ask(veto),
+                Err(call) => return Decision::Ask(call),
                 // The expired conversation, if there is one, is left to the sweep.
-                Ok(Answer::Reject) => {
+                Ok(PreActionResult::Reject) => {
                     return self.rejected(
                         None,
                         Why {
@@ -275,7 +277,7 @@ impl<'a> Router<'a> {
                         },
                     );
                 }
-                Ok(Answer::Publish(edits)) => edits.friendly_name,
+                Ok(PreActionResult::Publish(edits)) => edits.friendly_name,
             };
 
         let (conversation, participant) = (fresh.conversation, fresh.participant);
@@ -350,7 +352,7 @@ impl<'a> Router<'a> {
         writes.push(draft.finish());
         self.plan(
             self.without_text(),
-            JournalOutcome::Autocreated { conversation },
+            Outcome::Autocreated { conversation },
             why,
             writes,
         )
@@ -407,12 +409,12 @@ impl<'a> Router<'a> {
         let (rule, outcome) = match own.or(pool) {
             Some((rule, target)) => (
                 rule,
-                JournalOutcome::Forwarded {
+                Outcome::Forwarded {
                     target,
                     state: ForwardState::Pending,
                 },
             ),
-            None => (Rule::None, JournalOutcome::Unroutable),
+            None => (Rule::None, Outcome::Unroutable),
         };
         let why = Why {
             rule,
@@ -429,7 +431,7 @@ impl<'a> Router<'a> {
     fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> Decision {
         self.plan(
             self.inbound.clone(),
-            JournalOutcome::Rejected { conversation },
+            Outcome::Rejected { conversation },
             why,
             Vec::new(),
         )
@@ -453,7 +455,7 @@ impl<'a> Router<'a> {
     fn plan(
         &self,
         inbound: Inbound,
-        outcome: JournalOutcome,
+        outcome: Outcome,
         why: Why,
         mut writes: Vec<Write>,
     ) -> Decision {
@@ -465,7 +467,7 @@ impl<'a> Router<'a> {
         };
         writes.push(Write::Journal(entry.clone()));
         Decision::Do(Box::new(Plan {
-            outcome: Outcome::New(entry),
+            outcome: Journaled::New(entry),
             writes,
         }))
     }
@@ -490,31 +492,18 @@ impl<'a> Router<'a> {
         }
     }
 
-    fn ask(
+    fn pre_action_result(
         &self,
-        event: PreEvent,
+        event: PreActionEvent,
         conversation: Option<ConversationSid>,
-        proposal: impl FnOnce() -> Proposal,
-    ) -> Result<Answer, Box<Veto>> {
-        crate::veto::ask(
+        proposal: impl FnOnce() -> PreActionProposal,
+    ) -> Result<PreActionResult, Box<PreActionCall>> {
+        crate::pre_action::pre_action_result(
             &self.facts.account.webhooks,
             event,
             conversation,
-            self.facts.verdict.as_ref(),
+            self.facts.pre_action.as_ref(),
             proposal,
         )
     }
-}
-
-/// What a pre-action webhook changed of a message.
-pub(crate) fn apply(message: &mut Message, edits: Edits) {
-    let Edits {
-        friendly_name: _,
-        body,
-        author,
-        attributes,
-    } = edits;
-    message.body = body.unwrap_or_else(|| std::mem::take(&mut message.body));
-    message.author = author.unwrap_or_else(|| std::mem::take(&mut message.author));
-    message.attributes = attributes.unwrap_or_else(|| std::mem::take(&mut message.attributes));
 }

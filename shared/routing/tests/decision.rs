@@ -13,12 +13,13 @@ use routing::change::{
     self, ConversationEdit, MessageEdit, ParticipantEdit, PostDecision, Refusal,
 };
 use routing::{
-    AccountSettings, Answer, AutoCreationKind, Binding, Cause, Conflict, ConversationServiceSid,
-    ConversationSid, Decision, Edits, Entry, Event, EventName, Facts, ForwardState, Found, Fresh,
-    Header, HeldPair, Holder, Inbound, ItemKey, JournalEntry, JournalOutcome, Message, MessageSid,
+    AccountSettings, AutoCreationKind, Binding, Cause, Conflict, ConversationServiceSid,
+    ConversationSid, Decision, Entry, Event, EventName, Facts, ForwardState, Found, Fresh, Header,
+    HeldPair, Holder, Inbound, ItemKey, JournalEntry, Journaled, Message, MessageSid,
     MessagingService, MessagingServiceSid, Metadata, Next, OnTimeout, Outcome, Pair, Participant,
-    Plan, PostWebhook, PreEvent, Proposal, Reason, Revision, Rule, ScopedTarget, Snapshot, Source,
-    State, Tail, Target, Timers, Verdict, Veto, Webhooks, Why, Write, close_expired, route,
+    Plan, PostWebhook, PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal,
+    PreActionReply, PreActionResult, Reason, Revision, Rule, ScopedTarget, Snapshot, Source, State,
+    Tail, Target, Timers, Webhooks, Why, Write, close_expired, route,
 };
 use support::{
     PROXY, address, at, bytes, call, configuration, conversation, fresh, inbound, number, pair,
@@ -119,12 +120,18 @@ impl Case {
         self
     }
 
-    fn answered(mut self, event: PreEvent, by: Option<u32>, generation: u64, a: Answer) -> Case {
-        self.facts.verdict = Some(Verdict {
+    fn replied(
+        mut self,
+        event: PreActionEvent,
+        by: Option<u32>,
+        generation: u64,
+        a: PreActionResult,
+    ) -> Case {
+        self.facts.pre_action = Some(PreActionReply {
             event,
             conversation: by.map(conversation),
             generation,
-            answer: a,
+            result: a,
         });
         self
     }
@@ -134,7 +141,7 @@ impl Case {
         self
     }
 
-    fn journaled(mut self, outcome: JournalOutcome) -> Case {
+    fn journaled(mut self, outcome: Outcome) -> Case {
         self.facts.journal = Some(JournalEntry {
             inbound: self.inbound.clone(),
             change: fresh(8, 1, at(0)).change,
@@ -192,8 +199,8 @@ fn tail() -> Tail {
     }
 }
 
-fn publish() -> Answer {
-    Answer::Publish(Edits::default())
+fn publish() -> PreActionResult {
+    PreActionResult::Publish(PreActionEdits::default())
 }
 
 fn studio() -> AutoCreationKind {
@@ -353,15 +360,15 @@ fn writes_told(writes: &[Write]) -> String {
 fn told(decision: &Decision) -> String {
     match decision {
         Decision::Gather => "gather".to_owned(),
-        Decision::Ask(veto) => format!(
+        Decision::Ask(call) => format!(
             "ask {} {}",
-            veto.event.name().as_str(),
-            veto.conversation.map_or("new".to_owned(), c)
+            call.event.name().as_str(),
+            call.conversation.map_or("new".to_owned(), c)
         ),
         Decision::Do(plan) => {
             let entry = plan.outcome.entry();
             let word = entry.outcome.as_str();
-            if let Outcome::Duplicate(_) = plan.outcome {
+            if let Journaled::Duplicate(_) = plan.outcome {
                 return format!("duplicate {word}: {}", writes_told(&plan.writes));
             }
             let expired = entry.why.expired;
@@ -381,14 +388,14 @@ fn check(case: Case, expected: &str) {
 
 #[test]
 fn a_message_in_the_journal_is_a_duplicate_whatever_the_facts_are() {
-    let forwarded = |state| JournalOutcome::Forwarded {
+    let forwarded = |state| Outcome::Forwarded {
         target: Target {
             call: call("https://example.com/old"),
             fallback: None,
         },
         state,
     };
-    let captured = JournalOutcome::Captured {
+    let captured = Outcome::Captured {
         conversation: conversation(1),
         slot: 4,
     };
@@ -410,7 +417,7 @@ fn a_message_in_the_journal_is_a_duplicate_whatever_the_facts_are() {
             "duplicate captured: ",
         ),
         (
-            Case::new().journaled(JournalOutcome::Autocreated {
+            Case::new().journaled(Outcome::Autocreated {
                 conversation: conversation(1),
             }),
             "duplicate autocreated: ",
@@ -428,11 +435,11 @@ fn a_message_in_the_journal_is_a_duplicate_whatever_the_facts_are() {
             "duplicate forwarded: ",
         ),
         (
-            Case::bound().journaled(JournalOutcome::Rejected { conversation: None }),
+            Case::bound().journaled(Outcome::Rejected { conversation: None }),
             "duplicate rejected: ",
         ),
         (
-            Case::bound().journaled(JournalOutcome::Unroutable),
+            Case::bound().journaled(Outcome::Unroutable),
             "duplicate unroutable: ",
         ),
     ] {
@@ -440,7 +447,7 @@ fn a_message_in_the_journal_is_a_duplicate_whatever_the_facts_are() {
         let Decision::Do(plan) = case.decide() else {
             panic!("{:?}", case.decide());
         };
-        assert_eq!(plan.outcome, Outcome::Duplicate(recorded));
+        assert_eq!(plan.outcome, Journaled::Duplicate(recorded));
         check(case, expected);
     }
 }
@@ -624,7 +631,7 @@ fn a_fall_through_goes_to_the_url_of_its_rule_with_its_fallback() {
             false,
         ),
     ] {
-        let expected = JournalOutcome::Forwarded {
+        let expected = Outcome::Forwarded {
             target: Target {
                 call: call(url),
                 fallback: fallback.then(|| call("https://example.com/fallback")),
@@ -713,8 +720,8 @@ fn the_timer_closes_what_a_message_finds_expired() {
 
 #[test]
 fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
-    use PreEvent::{ConversationAdd, MessageAdd};
-    let reject = || Answer::Reject;
+    use PreActionEvent::{ConversationAdd, MessageAdd};
+    let reject = || PreActionResult::Reject;
     let captured = "captured by bound: c1/6 onMessageAdded(3) = active m4 e10 t30 (1 2); journal";
     let autocreated = told(&Case::new().configured(true).decide());
     let wants = |name| Some(vec![name]);
@@ -756,77 +763,75 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
         (
             Case::bound()
                 .asks(None)
-                .answered(MessageAdd, Some(1), 1, publish()),
+                .replied(MessageAdd, Some(1), 1, publish()),
             captured,
         ),
         (
             new()
                 .asks(None)
-                .answered(ConversationAdd, None, 1, publish()),
+                .replied(ConversationAdd, None, 1, publish()),
             &autocreated,
         ),
         // For its event, conversation and generation only.
         (
             Case::bound()
                 .asks(None)
-                .answered(MessageAdd, Some(2), 1, reject()),
+                .replied(MessageAdd, Some(2), 1, reject()),
             "ask onMessageAdd c1",
         ),
         (
             Case::bound()
                 .asks(None)
-                .answered(MessageAdd, Some(1), 0, reject()),
+                .replied(MessageAdd, Some(1), 0, reject()),
             "ask onMessageAdd c1",
         ),
         (
             Case::bound()
                 .asks(None)
-                .answered(ConversationAdd, None, 1, reject()),
+                .replied(ConversationAdd, None, 1, reject()),
             "ask onMessageAdd c1",
         ),
         (
-            new().asks(None).answered(MessageAdd, Some(1), 1, publish()),
+            new().asks(None).replied(MessageAdd, Some(1), 1, publish()),
             "ask onConversationAdd new",
         ),
         (
             new()
                 .asks(None)
-                .answered(ConversationAdd, None, 2, publish()),
+                .replied(ConversationAdd, None, 2, publish()),
             "ask onConversationAdd new",
         ),
         // A webhook that is gone has no say.
         (
-            Case::bound().answered(MessageAdd, Some(1), 0, reject()),
+            Case::bound().replied(MessageAdd, Some(1), 0, reject()),
             captured,
         ),
         // A reject leaves a journal entry, and an expired conversation to the sweep.
         (
             Case::bound()
                 .asks(None)
-                .answered(MessageAdd, Some(1), 1, reject()),
+                .replied(MessageAdd, Some(1), 1, reject()),
             "rejected by bound: journal with text",
         ),
         (
             Case::bound()
                 .header(|header| header.state = State::Inactive)
                 .asks(None)
-                .answered(MessageAdd, Some(1), 1, reject()),
+                .replied(MessageAdd, Some(1), 1, reject()),
             "rejected by bound: journal with text",
         ),
         (
             new()
                 .own_webhook()
                 .asks(None)
-                .answered(ConversationAdd, None, 1, reject()),
+                .replied(ConversationAdd, None, 1, reject()),
             "rejected by address-configuration: journal with text",
         ),
         (
-            Case::expired().configured(true).asks(None).answered(
-                ConversationAdd,
-                None,
-                1,
-                reject(),
-            ),
+            Case::expired()
+                .configured(true)
+                .asks(None)
+                .replied(ConversationAdd, None, 1, reject()),
             "rejected by address-configuration: journal with text",
         ),
     ] {
@@ -836,17 +841,15 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
         (
             Case::bound()
                 .asks(None)
-                .answered(MessageAdd, Some(1), 1, reject()),
+                .replied(MessageAdd, Some(1), 1, reject()),
             Some(conversation(1)),
         ),
         (
-            new()
-                .asks(None)
-                .answered(ConversationAdd, None, 1, reject()),
+            new().asks(None).replied(ConversationAdd, None, 1, reject()),
             None,
         ),
     ] {
-        let expected = JournalOutcome::Rejected {
+        let expected = Outcome::Rejected {
             conversation: expected,
         };
         assert_eq!(outcome(&case).outcome, expected);
@@ -855,19 +858,19 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
 
 #[test]
 fn a_pre_action_webhook_is_told_what_is_about_to_happen() {
-    let veto = |case: Case| match case.decide() {
-        Decision::Ask(veto) => *veto,
+    let asked = |case: Case| match case.decide() {
+        Decision::Ask(call) => *call,
         other => panic!("{other:?}"),
     };
     let mut case = Case::bound().asks(None);
     case.facts.account.webhooks.on_timeout = OnTimeout::Reject;
-    let expected = Veto {
-        event: PreEvent::MessageAdd,
+    let expected = PreActionCall {
+        event: PreActionEvent::MessageAdd,
         conversation: Some(conversation(1)),
         generation: 1,
         call: call("https://example.com/pre"),
         on_timeout: OnTimeout::Reject,
-        proposal: Proposal::Message {
+        proposal: PreActionProposal::Message {
             conversation: conversation(1),
             author: pair(1).address().to_string(),
             participant: Some(participant(1)),
@@ -876,8 +879,8 @@ fn a_pre_action_webhook_is_told_what_is_about_to_happen() {
             attributes: "{}".to_owned(),
         },
     };
-    assert_eq!(veto(case), expected);
-    let proposal = Proposal::Conversation {
+    assert_eq!(asked(case), expected);
+    let proposal = PreActionProposal::Conversation {
         friendly_name: None,
         unique_name: None,
         attributes: "{}".to_owned(),
@@ -889,22 +892,23 @@ fn a_pre_action_webhook_is_told_what_is_about_to_happen() {
         media: Vec::new(),
     };
     assert_eq!(
-        veto(Case::new().configured(true).asks(None)).proposal,
+        asked(Case::new().configured(true).asks(None)).proposal,
         proposal
     );
 }
 
 #[test]
 fn a_pre_action_webhook_edits_what_it_was_asked_about() {
-    let edits = Edits {
+    let edits = PreActionEdits {
         friendly_name: Some("name".to_owned()),
         body: Some("body".to_owned()),
         author: Some("author".to_owned()),
         attributes: Some("{\"a\":1}".to_owned()),
     };
-    let answer = Answer::Publish(edits);
+    let answer = PreActionResult::Publish(edits);
     let case = Case::bound().asks(None);
-    let writes_bound = writes(&case.answered(PreEvent::MessageAdd, Some(1), 1, answer.clone()));
+    let writes_bound =
+        writes(&case.replied(PreActionEvent::MessageAdd, Some(1), 1, answer.clone()));
     let (_, message) = appended(&writes_bound, conversation(1)).message().unwrap();
     assert_eq!(
         (
@@ -919,7 +923,7 @@ fn a_pre_action_webhook_edits_what_it_was_asked_about() {
         (3, Some(participant(1)))
     );
     let case = Case::new().configured(true).asks(None);
-    let writes_new = writes(&case.answered(PreEvent::ConversationAdd, None, 1, answer));
+    let writes_new = writes(&case.replied(PreActionEvent::ConversationAdd, None, 1, answer));
     let entry = appended(&writes_new, conversation(9));
     let (_, message) = entry.message().unwrap();
     assert_eq!(message.body, "m1");
@@ -1047,7 +1051,7 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
         };
         (ItemKey::Pair(pair(1)), Found::Binding(binding))
     };
-    let journaled = Case::new().journaled(JournalOutcome::Unroutable);
+    let journaled = Case::new().journaled(Outcome::Unroutable);
     let journaled = journaled.facts.journal.unwrap();
     let journal = || {
         let key = ItemKey::Journal(journaled.key().clone());
@@ -1219,7 +1223,11 @@ impl Rest {
         rest_told(change::delete(&self.metadata, &self.tail, self.cause()))
     }
 
-    fn create(&self, change: fn(&mut change::NewConversation), verdict: Option<Verdict>) -> String {
+    fn create(
+        &self,
+        change: fn(&mut change::NewConversation),
+        reply: Option<PreActionReply>,
+    ) -> String {
         let mut wish = change::NewConversation {
             service: ConversationServiceSid::DEFAULT,
             messaging_service: MessagingServiceSid::DEFAULT,
@@ -1231,8 +1239,8 @@ impl Rest {
             closed_s: None,
         };
         change(&mut wish);
-        match change::create(wish, verdict.as_ref(), self.cause()) {
-            Ok(Err(veto)) => format!("ask {}", veto.event.name().as_str()),
+        match change::create(wish, reply.as_ref(), self.cause()) {
+            Ok(Err(call)) => format!("ask {}", call.event.name().as_str()),
             Ok(Ok(plan)) if plan.outcome.is_none() => {
                 format!("rejected: {}", writes_told(&plan.writes))
             }
@@ -1263,9 +1271,9 @@ impl Rest {
         ))
     }
 
-    fn post(&self, verdict: Option<Verdict>) -> String {
-        match self.posted("system", None, verdict) {
-            Ok(PostDecision::Ask(veto)) => format!("ask {}", veto.event.name().as_str()),
+    fn post(&self, reply: Option<PreActionReply>) -> String {
+        match self.posted("system", None, reply) {
+            Ok(PostDecision::Ask(call)) => format!("ask {}", call.event.name().as_str()),
             Ok(PostDecision::Rejected) => "rejected".to_owned(),
             Ok(PostDecision::Do(plan)) => rest_told(Ok(*plan)),
             Err(refusal) => rest_told::<()>(Err(refusal)),
@@ -1276,7 +1284,7 @@ impl Rest {
         &self,
         author: &str,
         participant: Option<routing::ParticipantSid>,
-        verdict: Option<Verdict>,
+        reply: Option<PreActionReply>,
     ) -> Result<PostDecision, Refusal> {
         let wish = change::NewMessage {
             author: author.to_owned(),
@@ -1284,7 +1292,7 @@ impl Rest {
             body: "posted".to_owned(),
             attributes: "{}".to_owned(),
         };
-        change::post(wish, &self.tail, verdict.as_ref(), self.cause())
+        change::post(wish, &self.tail, reply.as_ref(), self.cause())
     }
 
     /// The entry in slot 4, which added a message.
@@ -1365,12 +1373,12 @@ fn check_all(rows: &[(String, &str)]) {
 #[test]
 fn a_conversation_is_made_with_the_timers_it_is_given_or_the_accounts() {
     let (quiet, asks) = (Rest::new(), Rest::new().asks());
-    let verdict = |answer| {
-        Some(Verdict {
-            event: PreEvent::ConversationAdd,
+    let reply = |result| {
+        Some(PreActionReply {
+            event: PreActionEvent::ConversationAdd,
             conversation: None,
             generation: 1,
-            answer,
+            result,
         })
     };
     let made = "metadata c9 v1 active; timer c9 90; c9/0 onConversationAdded = active m0 e1 t30 ()";
@@ -1411,8 +1419,11 @@ fn a_conversation_is_made_with_the_timers_it_is_given_or_the_accounts() {
             "StateForbidden",
         ),
         (asks.create(|_| {}, None), "ask onConversationAdd"),
-        (asks.create(|_| {}, verdict(publish())), made),
-        (asks.create(|_| {}, verdict(Answer::Reject)), "rejected: "),
+        (asks.create(|_| {}, reply(publish())), made),
+        (
+            asks.create(|_| {}, reply(PreActionResult::Reject)),
+            "rejected: ",
+        ),
         (
             asks.create(|wish| wish.state = State::Closed, None),
             "BornClosed",
@@ -1643,12 +1654,12 @@ fn a_participant_brings_its_pair_or_identity_and_takes_it_away() {
 #[test]
 fn a_posted_message_takes_a_slot_and_wakes_what_is_parked() {
     let asks = Rest::new().asks();
-    let verdict = |by, answer| {
-        Some(Verdict {
-            event: PreEvent::MessageAdd,
+    let reply = |by, result| {
+        Some(PreActionReply {
+            event: PreActionEvent::MessageAdd,
             conversation: Some(conversation(by)),
             generation: 1,
-            answer,
+            result,
         })
     };
     let posted = "c1/6 onMessageAdded(3) = active m4 e10 t30 (1 2)";
@@ -1660,9 +1671,9 @@ fn a_posted_message_takes_a_slot_and_wakes_what_is_parked() {
              c1/6 onMessageAdded(3) onConversationStateUpdated(inactive active EVENT) = active m4 e11 t30 (1 2)",
         ),
         (asks.post(None), "ask onMessageAdd"),
-        (asks.post(verdict(2, publish())), "ask onMessageAdd"),
-        (asks.post(verdict(1, publish())), posted),
-        (asks.post(verdict(1, Answer::Reject)), "rejected"),
+        (asks.post(reply(2, publish())), "ask onMessageAdd"),
+        (asks.post(reply(1, publish())), posted),
+        (asks.post(reply(1, PreActionResult::Reject)), "rejected"),
         (Rest::new().state(State::Closed).post(None), "Closed"),
         (
             Rest::new().state(State::Initializing).post(None),

@@ -1,12 +1,12 @@
 //! Create, update, close and delete a conversation.
 
 use routing::change::{self, ConversationEdit, NewConversation};
-use routing::{AccountSettings, ConversationSid, Message, Source, Verdict};
+use routing::{AccountSettings, ConversationSid, Message, PreActionReply, Source};
 use store::View;
 
 use crate::App;
-use crate::ask::ask;
 use crate::change::{Asked, Attempt, Attempts, ChangeError, present};
+use crate::pre_action::call_pre_action_webhook;
 
 pub async fn create_conversation(
     app: &App,
@@ -14,15 +14,18 @@ pub async fn create_conversation(
     asked: Asked,
 ) -> Result<View, ChangeError> {
     let mut attempts = Attempts::new(app, asked);
-    let mut verdict: Option<Verdict> = None;
+    let mut reply: Option<PreActionReply> = None;
     loop {
         let account = app.store.account_get(asked.deadline).await?;
-        let plan = match change::create(wish.clone(), verdict.as_ref(), attempts.cause(&account))? {
+        let plan = match change::create(wish.clone(), reply.as_ref(), attempts.cause(&account))? {
             Ok(plan) => plan,
-            Err(veto) => {
+            Err(call) => {
                 let change = attempts.fresh.change;
                 let limit = Message::BODY_REST_CHARACTERS_MAX;
-                verdict = Some(ask(app, &veto, Source::Api, change, limit, asked.deadline).await?);
+                reply = Some(
+                    call_pre_action_webhook(app, &call, Source::Api, change, limit, asked.deadline)
+                        .await?,
+                );
                 continue;
             }
         };

@@ -8,7 +8,6 @@
 //! people's servers.
 
 mod app;
-mod ask;
 pub mod attributes;
 mod caller;
 mod change;
@@ -20,11 +19,11 @@ mod forward;
 mod messages;
 mod parameters;
 mod participants;
+mod pre_action;
 mod receive;
 mod settings;
 
 pub use app::{App, Carriers, PublicUrl};
-pub use ask::{EditFault, InvalidEdit};
 pub use caller::Caller;
 pub use change::{Asked, ChangeError};
 pub use clock::Clock;
@@ -33,6 +32,7 @@ pub use conversations::{create_conversation, delete_conversation, update_convers
 pub use forward::Reply;
 pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
+pub use pre_action::{EditFault, InvalidEdit};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};
 pub use settings::{
     create_address_configuration, create_number, delete_address_configuration, delete_number,

@@ -2,13 +2,14 @@
 
 use routing::change::{self, MessageEdit, NewMessage, PostDecision};
 use routing::{
-    AccountSettings, ConversationSid, Entry, Message, MessageSid, Revision, Source, Tail, Verdict,
+    AccountSettings, ConversationSid, Entry, Message, MessageSid, PreActionReply, Revision, Source,
+    Tail,
 };
 use store::{Deadline, MessageView};
 
 use crate::App;
-use crate::ask::ask;
 use crate::change::{Asked, Attempt, Attempts, ChangeError, present};
+use crate::pre_action::call_pre_action_webhook;
 
 /// The author of a message that nobody else is named for; never a participant.
 pub const SYSTEM: &str = "system";
@@ -29,7 +30,7 @@ pub async fn post_message(
     asked: Asked,
 ) -> Result<MessageView, ChangeError> {
     let mut attempts = Attempts::new(app, asked);
-    let mut verdict: Option<Verdict> = None;
+    let mut reply: Option<PreActionReply> = None;
     loop {
         let (tail, account) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
@@ -59,13 +60,16 @@ pub async fn post_message(
             body,
             attributes,
         };
-        let plan = match change::post(wish, &tail, verdict.as_ref(), attempts.cause(&account))? {
+        let plan = match change::post(wish, &tail, reply.as_ref(), attempts.cause(&account))? {
             PostDecision::Do(plan) => plan,
             PostDecision::Rejected => return Err(ChangeError::Rejected),
-            PostDecision::Ask(veto) => {
+            PostDecision::Ask(call) => {
                 let change = attempts.fresh.change;
                 let limit = Message::BODY_REST_CHARACTERS_MAX;
-                verdict = Some(ask(app, &veto, Source::Api, change, limit, asked.deadline).await?);
+                reply = Some(
+                    call_pre_action_webhook(app, &call, Source::Api, change, limit, asked.deadline)
+                        .await?,
+                );
                 continue;
             }
         };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use routing::{
     AccountSid, Channel, EarlierMessage, Entry, Event, Media, Message, MessageSid, Pair,
-    Participant, Proposal, Snapshot, Source, State, Veto,
+    Participant, PreActionCall, PreActionProposal, Snapshot, Source, State,
 };
 use serde::Serialize;
 
@@ -23,14 +23,18 @@ impl Parameters {
 }
 
 /// What a pre-action webhook is told.
-pub(crate) fn of_veto(veto: &Veto, account: AccountSid, source: Source) -> Vec<(String, String)> {
+pub(crate) fn of_pre_action(
+    call: &PreActionCall,
+    account: AccountSid,
+    source: Source,
+) -> Vec<(String, String)> {
     let mut parameters = Parameters(Vec::with_capacity(16));
     parameters.put("AccountSid", account.to_string());
-    parameters.put("EventType", veto.event.name().as_str());
+    parameters.put("EventType", call.event.name().as_str());
     parameters.put("Source", source.as_str());
     parameters.put("RetryCount", "0");
-    match &veto.proposal {
-        Proposal::Conversation {
+    match &call.proposal {
+        PreActionProposal::Conversation {
             friendly_name,
             unique_name,
             attributes,
@@ -58,7 +62,7 @@ pub(crate) fn of_veto(veto: &Veto, account: AccountSid, source: Source) -> Vec<(
             parameters.put_some("Media", self::media(media));
             parameters.put("State", state.as_str());
         }
-        Proposal::Message {
+        PreActionProposal::Message {
             conversation,
             author,
             participant,

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use routing::{
-    Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, JournalOutcome, Key, Message,
-    Next, Outcome, Plan, Source, Verdict, route,
+    Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, Journaled, Key, Message, Next,
+    Outcome, Plan, PreActionReply, Source, route,
 };
 use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
-use crate::ask::ask;
 use crate::forward::{Answer, Reply, forward, note};
+use crate::pre_action::call_pre_action_webhook;
 
-/// From receipt to answer, vetoes, fallback URLs and commits included: below the 15 s that carriers wait.
+/// From receipt to answer, pre-action webhooks, fallback URLs and commits included: below the 15 s that carriers wait.
 pub const RECEIVE_TIME: Duration = Duration::from_secs(13);
 
 /// What became of a message.
@@ -46,8 +46,8 @@ pub async fn receive(
 ) -> Result<Received, ReceiveError> {
     let outcome = decide(app, &inbound, deadline).await?;
     let (entry, duplicate) = match outcome {
-        Outcome::New(entry) => (entry, false),
-        Outcome::Duplicate(entry) => (entry, true),
+        Journaled::New(entry) => (entry, false),
+        Journaled::Duplicate(entry) => (entry, true),
     };
     let (message_sid, outcome, rule) = (
         inbound.key.sid,
@@ -61,7 +61,7 @@ pub async fn receive(
     let from = entry.inbound.from.masked();
     let to = entry.inbound.to().masked();
     match entry.outcome {
-        JournalOutcome::Unroutable => tracing::error!(
+        Outcome::Unroutable => tracing::error!(
             %message_sid, outcome, duplicate, rule, from, to,
             "message {message_sid} is unroutable: nothing is set up for {to}; it stays in the journal"
         ),
@@ -71,7 +71,7 @@ pub async fn receive(
         ),
     }
     let reply = match &entry.outcome {
-        JournalOutcome::Forwarded { target, .. } => {
+        Outcome::Forwarded { target, .. } => {
             let answer = forward(
                 app,
                 &entry.inbound,
@@ -97,15 +97,20 @@ pub async fn receive(
     })
 }
 
-async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outcome, ReceiveError> {
+async fn decide(
+    app: &App,
+    inbound: &Inbound,
+    deadline: Deadline,
+) -> Result<Journaled, ReceiveError> {
     let fresh = app.fresh();
     let mut facts = app.store.gather(inbound, deadline).await?;
     // How often this request came too late, and how often for a slot.
     let (mut late, mut lost) = (0, 0);
     loop {
         let next = match route(inbound, &facts, &fresh) {
-            Decision::Ask(veto) => {
-                facts.verdict = Some(verdict(app, inbound, &veto, &fresh, deadline).await);
+            Decision::Ask(call) => {
+                facts.pre_action =
+                    Some(pre_action_reply(app, inbound, &call, &fresh, deadline).await);
                 continue;
             }
             Decision::Gather => Next::Gather,
@@ -141,9 +146,9 @@ async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outc
                 }
             }
             Next::Gather => {
-                let verdict = facts.verdict.take();
+                let pre_action = facts.pre_action.take();
                 facts = Facts {
-                    verdict,
+                    pre_action,
                     ..app.store.gather(inbound, deadline).await?
                 };
             }
@@ -151,11 +156,11 @@ async fn decide(app: &App, inbound: &Inbound, deadline: Deadline) -> Result<Outc
     }
 }
 
-fn rejects(outcome: &Outcome) -> bool {
+fn rejects(outcome: &Journaled) -> bool {
     matches!(
         outcome,
-        Outcome::New(JournalEntry {
-            outcome: JournalOutcome::Rejected { .. },
+        Journaled::New(JournalEntry {
+            outcome: Outcome::Rejected { .. },
             ..
         })
     )
@@ -180,27 +185,27 @@ async fn still_held(
     Ok(now == facts.holder.as_ref().map(|holder| holder.conversation))
 }
 
-/// What the pre-action webhook says. There is no caller to tell of a wrong edit: the message is published unchanged.
-async fn verdict(
+/// Calls the pre-action webhook. No caller can be told of an invalid edit: the message is published unchanged.
+async fn pre_action_reply(
     app: &App,
     inbound: &Inbound,
-    veto: &routing::Veto,
+    call: &routing::PreActionCall,
     fresh: &Fresh,
     deadline: Deadline,
-) -> Verdict {
+) -> PreActionReply {
     let source = Source::of(inbound.channel());
-    let asked = ask(
+    let replied = call_pre_action_webhook(
         app,
-        veto,
+        call,
         source,
         fresh.change,
         Message::BODY_CHARACTERS_MAX,
         deadline,
     )
     .await;
-    asked.unwrap_or_else(|invalid| {
+    replied.unwrap_or_else(|invalid| {
         let (message_sid, error) = (inbound.key.sid, &invalid as &dyn std::error::Error);
         tracing::warn!(%message_sid, error, "message {message_sid} is published unchanged");
-        Verdict::on(veto, routing::Answer::Publish(Default::default()))
+        PreActionReply::to(call, routing::PreActionResult::Publish(Default::default()))
     })
 }

@@ -53,7 +53,7 @@ impl Store {
             configuration,
             pool: None,
             account,
-            verdict: None,
+            pre_action: None,
         })
     }
 

@@ -4,10 +4,11 @@ use jiff::SignedDuration;
 
 use crate::change::{Refusal, open};
 use crate::draft::{Draft, tail_after};
-use crate::veto::ask;
+use crate::pre_action::pre_action_result;
 use crate::{
-    Answer, Cause, ConversationServiceSid, Event, Header, MessagingServiceSid, Metadata, Plan,
-    PreEvent, Proposal, Reason, Snapshot, State, Tail, Timers, Transition, Verdict, Veto, Write,
+    Cause, ConversationServiceSid, Event, Header, MessagingServiceSid, Metadata, Plan,
+    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult, Reason,
+    Snapshot, State, Tail, Timers, Transition, Write,
 };
 
 /// A conversation to be made.
@@ -51,9 +52,9 @@ fn timer(wish: Option<u64>, current: Option<u64>) -> Option<u64> {
 )]
 pub fn create(
     wish: NewConversation,
-    verdict: Option<&Verdict>,
+    reply: Option<&PreActionReply>,
     cause: Cause,
-) -> Result<Result<Plan<Option<(Metadata, Tail)>>, Box<Veto>>, Refusal> {
+) -> Result<Result<Plan<Option<(Metadata, Tail)>>, Box<PreActionCall>>, Refusal> {
     match wish.state {
         State::Closed => return Err(Refusal::BornClosed),
         State::Initializing => return Err(Refusal::StateForbidden),
@@ -61,12 +62,12 @@ pub fn create(
     }
     let mut friendly_name = wish.friendly_name;
     if !cause.quiet {
-        let answer = ask(
+        let answer = pre_action_result(
             &cause.account.webhooks,
-            PreEvent::ConversationAdd,
+            PreActionEvent::ConversationAdd,
             None,
-            verdict,
-            || Proposal::Conversation {
+            reply,
+            || PreActionProposal::Conversation {
                 friendly_name: friendly_name.clone(),
                 unique_name: wish.unique_name.clone(),
                 attributes: wish.attributes.clone(),
@@ -79,14 +80,16 @@ pub fn create(
             },
         );
         match answer {
-            Err(veto) => return Ok(Err(veto)),
-            Ok(Answer::Reject) => {
+            Err(call) => return Ok(Err(call)),
+            Ok(PreActionResult::Reject) => {
                 return Ok(Ok(Plan {
                     outcome: None,
                     writes: Vec::new(),
                 }));
             }
-            Ok(Answer::Publish(edits)) => friendly_name = edits.friendly_name.or(friendly_name),
+            Ok(PreActionResult::Publish(edits)) => {
+                friendly_name = edits.friendly_name.or(friendly_name)
+            }
         }
     }
     let (fresh, conversation) = (cause.fresh, cause.fresh.conversation);

@@ -2,11 +2,11 @@
 
 use crate::change::{Refusal, open};
 use crate::draft::Draft;
-use crate::route::apply;
-use crate::veto::ask;
+use crate::pre_action::pre_action_result;
 use crate::{
-    Answer, Cause, EarlierMessage, Entry, Event, Message, MessageSid, ParticipantSid, Plan,
-    PreEvent, Proposal, Reason, Revision, State, Tail, Verdict, Veto, Write,
+    Cause, EarlierMessage, Entry, Event, Message, MessageSid, ParticipantSid, Plan, PreActionCall,
+    PreActionEvent, PreActionProposal, PreActionReply, PreActionResult, Reason, Revision, State,
+    Tail, Write,
 };
 
 /// A message to be posted.
@@ -30,7 +30,7 @@ pub struct MessageEdit {
 /// What is to be done with a message that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostDecision {
-    Ask(Box<Veto>),
+    Ask(Box<PreActionCall>),
     /// The SID and message that the plan adds.
     Do(Box<Plan<(MessageSid, Message)>>),
     /// By a pre-action webhook.
@@ -41,7 +41,7 @@ pub enum PostDecision {
 pub fn post(
     wish: NewMessage,
     tail: &Tail,
-    verdict: Option<&Verdict>,
+    reply: Option<&PreActionReply>,
     cause: Cause,
 ) -> Result<PostDecision, Refusal> {
     let header = open(tail)?;
@@ -59,12 +59,12 @@ pub fn post(
     };
     if !cause.quiet {
         let conversation = tail.conversation;
-        let answer = ask(
+        let answer = pre_action_result(
             &cause.account.webhooks,
-            PreEvent::MessageAdd,
+            PreActionEvent::MessageAdd,
             Some(conversation),
-            verdict,
-            || Proposal::Message {
+            reply,
+            || PreActionProposal::Message {
                 conversation,
                 author: message.author.clone(),
                 participant: message.participant,
@@ -74,9 +74,9 @@ pub fn post(
             },
         );
         match answer {
-            Err(veto) => return Ok(PostDecision::Ask(veto)),
-            Ok(Answer::Reject) => return Ok(PostDecision::Rejected),
-            Ok(Answer::Publish(edits)) => apply(&mut message, edits),
+            Err(call) => return Ok(PostDecision::Ask(call)),
+            Ok(PreActionResult::Reject) => return Ok(PostDecision::Rejected),
+            Ok(PreActionResult::Publish(edits)) => edits.apply(&mut message),
         }
     }
     let mut draft = Draft::after(cause, tail);

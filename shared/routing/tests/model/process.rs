@@ -7,9 +7,9 @@ use routing::change::{
 };
 use routing::{
     AccountSettings, AutoCreationKind, Cause, ChangeId, Conflict, ConversationSid, Decision, Entry,
-    Facts, Found, Fresh, Holder, Inbound, ItemKey, JournalOutcome, Metadata, Next, Outcome, Pair,
-    Participant, ParticipantSid, Plan, Revision, Source, State, Tail, Verdict, close_expired,
-    route,
+    Facts, Found, Fresh, Holder, Inbound, ItemKey, Journaled, Metadata, Next, Outcome, Pair,
+    Participant, ParticipantSid, Plan, PreActionReply, Revision, Source, State, Tail,
+    close_expired, route,
 };
 
 use super::Procedure;
@@ -37,17 +37,14 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
                 facts = gather(&world, &inbound, Some(facts)).await;
                 continue;
             }
-            Decision::Ask(veto) => {
+            Decision::Ask(call) => {
                 step().await;
-                facts.verdict = Some(Verdict::on(&veto, world.veto_answer()));
+                facts.pre_action = Some(PreActionReply::to(&call, world.pre_action_result()));
                 continue;
             }
             Decision::Do(plan) => *plan,
         };
-        let forwarded = matches!(
-            plan.outcome.entry().outcome,
-            JournalOutcome::Forwarded { .. }
-        );
+        let forwarded = matches!(plan.outcome.entry().outcome, Outcome::Forwarded { .. });
         if forwarded && world.procedure == Procedure::ForwardedBeforeJournaled {
             world.forward(&inbound.key);
         }
@@ -61,7 +58,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
             }
             continue;
         }
-        if let Outcome::New(entry) = &plan.outcome {
+        if let Journaled::New(entry) = &plan.outcome {
             world.committed(entry, began);
         }
         if forwarded {
@@ -83,7 +80,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
 }
 
 /// Journal, binding, settings in any order; then the tail of the conversation that the binding names.
-/// `before`: what was gathered the last time, of which a verdict is kept.
+/// `before`: what was gathered the last time, of which a reply is kept.
 async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Facts {
     let mut facts = world.facts.clone();
     let Some(pair) = world.pairs.iter().find(|p| *p.address() == inbound.from) else {
@@ -114,8 +111,8 @@ async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Fact
             _ => facts.account = world.account.borrow().clone(),
         }
     }
-    let (holder, verdict) = before.map_or((None, None), |facts| (facts.holder, facts.verdict));
-    facts.verdict = verdict;
+    let (holder, reply) = before.map_or((None, None), |facts| (facts.holder, facts.pre_action));
+    facts.pre_action = reply;
     if world.procedure == Procedure::TailReadOnce
         && let (Some(holder), Some(before)) = (&facts.holder, holder)
         && holder.conversation == before.conversation
@@ -183,7 +180,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
     if let Some(edit) = edit {
         world.history.borrow_mut().edits.insert(change, edit);
     }
-    let mut verdict = None;
+    let mut reply = None;
     for _ in 0..DECISIONS_MAX {
         let seen = see(&world, &subject).await;
         if let Some(tail) = &seen.tail
@@ -192,10 +189,10 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
             continue;
         }
         let wanted = loop {
-            match decide(&wish, &seen, (&fresh, quiet), verdict.as_ref()) {
-                Wanted::Ask(veto) => {
+            match decide(&wish, &seen, (&fresh, quiet), reply.as_ref()) {
+                Wanted::Ask(call) => {
                     step().await;
-                    verdict = Some(Verdict::on(&veto, world.veto_answer()));
+                    reply = Some(PreActionReply::to(&call, world.pre_action_result()));
                 }
                 other => break other,
             }
@@ -386,7 +383,7 @@ async fn see(world: &World, subject: &Subject) -> Seen {
 
 enum Wanted {
     Plan(Plan<()>),
-    Ask(Box<routing::Veto>),
+    Ask(Box<routing::PreActionCall>),
     /// Refused, rejected, or about nothing.
     Nothing,
 }
@@ -407,7 +404,7 @@ fn decide(
     wish: &Wish,
     seen: &Seen,
     (fresh, quiet): (&Fresh, bool),
-    verdict: Option<&Verdict>,
+    reply: Option<&PreActionReply>,
 ) -> Wanted {
     let cause = Cause {
         fresh,
@@ -417,8 +414,8 @@ fn decide(
     };
     if let Wish::Create(unique_name) = wish {
         let new = super::scenario::new_conversation(unique_name.clone());
-        return match change::create(new, verdict, cause) {
-            Ok(Err(veto)) => Wanted::Ask(veto),
+        return match change::create(new, reply, cause) {
+            Ok(Err(call)) => Wanted::Ask(call),
             Ok(Ok(plan)) => Ok(plan).into(),
             Err(refusal) => Err::<Plan<()>, _>(refusal).into(),
         };
@@ -443,8 +440,8 @@ fn decide(
                 body: "posted".to_owned(),
                 attributes: "{}".to_owned(),
             };
-            match change::post(new, tail, verdict, cause) {
-                Ok(change::PostDecision::Ask(veto)) => Wanted::Ask(veto),
+            match change::post(new, tail, reply, cause) {
+                Ok(change::PostDecision::Ask(call)) => Wanted::Ask(call),
                 Ok(change::PostDecision::Do(plan)) => Ok(*plan).into(),
                 Ok(change::PostDecision::Rejected) | Err(_) => Wanted::Nothing,
             }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use routing::change::{ConversationEdit, MessageEdit, ParticipantEdit};
 use routing::{
-    Binding, ChangeId, ConversationSid, EarlierMessage, Entry, Event, Header, ItemKey,
-    JournalOutcome, Message, MessageKey, Participant, Snapshot, State,
+    Binding, ChangeId, ConversationSid, EarlierMessage, Entry, Event, Header, ItemKey, Message,
+    MessageKey, Outcome, Participant, Snapshot, State,
 };
 
 use super::table::{Item, Table};
@@ -297,7 +297,7 @@ impl History {
                 stands.is_some() && text == (true, true),
                 "exactly once: the journal of {key:?} names {conversation} {slot}, where it is not"
             );
-            let autocreated = matches!(entry.outcome, JournalOutcome::Autocreated { .. });
+            let autocreated = matches!(entry.outcome, Outcome::Autocreated { .. });
             promise!(
                 autocreated == (slot == 0),
                 "the outcome of {key:?} and its slot {slot} do not fit"

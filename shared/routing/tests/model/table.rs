@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use routing::{
     Binding, Condition, Conflict, ConversationSid, Entry, Event, ForwardState, Found, ItemKey,
-    JournalEntry, JournalOutcome, MessageKey, Metadata, Pair, Participant, ParticipantSid,
-    Revision, ScopedWebhook, Tail, Write,
+    JournalEntry, MessageKey, Metadata, Outcome, Pair, Participant, ParticipantSid, Revision,
+    ScopedWebhook, Tail, Write,
 };
 
 use super::rng::Rng;
@@ -174,7 +174,7 @@ impl Table {
     pub(crate) fn note_answered(&mut self, key: &MessageKey) {
         let item = self.items.get_mut(&ItemKey::Journal(key.clone()));
         if let Some(Item::Journal(JournalEntry {
-            outcome: JournalOutcome::Forwarded { state, .. },
+            outcome: Outcome::Forwarded { state, .. },
             ..
         })) = item
         {

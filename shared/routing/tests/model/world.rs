@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use jiff::Timestamp;
 use routing::{
-    AccountSettings, Answer, Conflict, Edits, Facts, Fresh, Inbound, JournalEntry, JournalOutcome,
-    MessageKey, Pair, Plan, Rule, Webhooks, Write,
+    AccountSettings, Conflict, Facts, Fresh, Inbound, JournalEntry, MessageKey, Outcome, Pair,
+    Plan, PreActionEdits, PreActionResult, Rule, Webhooks, Write,
 };
 
 use super::Procedure;
@@ -250,13 +250,13 @@ impl World {
             .filter(|(pair, _)| *pair.address() == entry.inbound.from)
             .any(|(_, free)| free.get().0 || free.get().1 > began);
         let (unbound, on) = match entry.outcome {
-            JournalOutcome::Captured { .. } => (false, None),
-            JournalOutcome::Rejected { conversation } => (
+            Outcome::Captured { .. } => (false, None),
+            Outcome::Rejected { conversation } => (
                 conversation.is_none(),
                 conversation.is_none().then_some(true),
             ),
-            JournalOutcome::Autocreated { .. } => (true, Some(true)),
-            JournalOutcome::Forwarded { .. } | JournalOutcome::Unroutable => (true, Some(false)),
+            Outcome::Autocreated { .. } => (true, Some(true)),
+            Outcome::Forwarded { .. } | Outcome::Unroutable => (true, Some(false)),
         };
         if unbound && !free {
             self.breaks(format!("a bound message became {:?}", entry.outcome));
@@ -275,21 +275,21 @@ impl World {
         let table = self.table.borrow();
         let journaled = table
             .journal(key)
-            .is_some_and(|journal| matches!(journal.outcome, JournalOutcome::Forwarded { .. }));
+            .is_some_and(|journal| matches!(journal.outcome, Outcome::Forwarded { .. }));
         if !journaled {
             self.breaks(format!("{key:?} is forwarded before it is journaled"));
         }
     }
 
-    pub(crate) fn veto_answer(&self) -> Answer {
+    pub(crate) fn pre_action_result(&self) -> PreActionResult {
         match self.below(4) {
-            0 => Answer::Reject,
-            1 => Answer::Publish(Edits {
+            0 => PreActionResult::Reject,
+            1 => PreActionResult::Publish(PreActionEdits {
                 body: Some("edited".to_owned()),
                 friendly_name: Some("edited".to_owned()),
-                ..Edits::default()
+                ..PreActionEdits::default()
             }),
-            _ => Answer::Publish(Edits::default()),
+            _ => PreActionResult::Publish(PreActionEdits::default()),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use routing::{
     AccountSid, AddressConfigurationSid, CarrierMessageSid, CarrierName, ChangeId, ConversationSid,
-    ForwardState, Inbound, JournalEntry, JournalOutcome, MessageKey, MessagingServiceSid, Rule,
-    Target, Why,
+    ForwardState, Inbound, JournalEntry, MessageKey, MessagingServiceSid, Outcome, Rule, Target,
+    Why,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,24 +87,24 @@ pub(crate) fn to_item(entry: &JournalEntry) -> Result<Item, StoreError> {
     let inbound = &entry.inbound;
     let conversation = |sid: &ConversationSid| id(sid.as_bytes());
     let (outcome, forwarded) = match &entry.outcome {
-        JournalOutcome::Captured {
+        Outcome::Captured {
             conversation: sid,
             slot,
         } => (OutcomeWire::Captured(conversation(sid), *slot), None),
-        JournalOutcome::Autocreated { conversation: sid } => {
+        Outcome::Autocreated { conversation: sid } => {
             (OutcomeWire::Autocreated(conversation(sid)), None)
         }
-        JournalOutcome::Forwarded { target, state } => {
+        Outcome::Forwarded { target, state } => {
             let outcome = OutcomeWire::Forwarded(
                 call_wire(&target.call),
                 target.fallback.as_ref().map(call_wire),
             );
             (outcome, forward_code(*state))
         }
-        JournalOutcome::Rejected { conversation: sid } => {
+        Outcome::Rejected { conversation: sid } => {
             (OutcomeWire::Rejected(sid.as_ref().map(conversation)), None)
         }
-        JournalOutcome::Unroutable => (OutcomeWire::Unroutable, None),
+        Outcome::Unroutable => (OutcomeWire::Unroutable, None),
     };
     let wire = JournalWire {
         change: id(entry.change.as_bytes()),
@@ -141,11 +141,11 @@ pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
     let (key, wire): (Key, JournalWire) = item::parse(item)?;
     let conversation = |sid: Id| ConversationSid::from_bytes(sid.into_array());
     let outcome = match wire.outcome {
-        OutcomeWire::Captured(sid, slot) => JournalOutcome::Captured {
+        OutcomeWire::Captured(sid, slot) => Outcome::Captured {
             conversation: conversation(sid),
             slot,
         },
-        OutcomeWire::Autocreated(sid) => JournalOutcome::Autocreated {
+        OutcomeWire::Autocreated(sid) => Outcome::Autocreated {
             conversation: conversation(sid),
         },
         OutcomeWire::Forwarded(to, fallback) => {
@@ -155,7 +155,7 @@ pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
                 Some(FAILED) => ForwardState::Failed,
                 Some(status) => ForwardState::Answered(status),
             };
-            JournalOutcome::Forwarded {
+            Outcome::Forwarded {
                 target: Target {
                     call: call(&key, to)?,
                     fallback,
@@ -163,10 +163,10 @@ pub(crate) fn from_item(item: Item) -> Result<JournalEntry, StoreError> {
                 state,
             }
         }
-        OutcomeWire::Rejected(sid) => JournalOutcome::Rejected {
+        OutcomeWire::Rejected(sid) => Outcome::Rejected {
             conversation: sid.map(conversation),
         },
-        OutcomeWire::Unroutable => JournalOutcome::Unroutable,
+        OutcomeWire::Unroutable => Outcome::Unroutable,
     };
     let rule = match wire.rule {
         RuleWire::Bound(sid) => Rule::Bound(conversation(sid)),

@@ -6,10 +6,10 @@ use routing::{
     AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
     AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
     ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event, EventName, ForwardState,
-    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, JournalOutcome, Media, MediaSid,
-    Message, MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings,
-    NumberSid, OnTimeout, Outbound, OutboundState, Pair, Participant, ParticipantSid, PostWebhook,
-    Reason, Revision, Rule, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
+    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Media, MediaSid, Message, MessageKey,
+    MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid, OnTimeout,
+    Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook, Reason,
+    Revision, Rule, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -135,7 +135,7 @@ fn a_captured_message_of_480_characters_in_a_conversation_of_three_pairs_fits_on
 
 #[test]
 fn the_journal_entry_of_a_captured_message_fits_one_kilobyte() {
-    let mut entry = journal(JournalOutcome::Captured {
+    let mut entry = journal(Outcome::Captured {
         conversation: ConversationSid::from_bytes([7; 16]),
         slot: 9,
     });
@@ -228,7 +228,7 @@ fn every_event_comes_back_as_it_was() {
         }
     }
     let told = Entry {
-        number_webhook: Some(journal(JournalOutcome::Unroutable).inbound.key),
+        number_webhook: Some(journal(Outcome::Unroutable).inbound.key),
         ..capture("", "hi")
     };
     let item = item::entry::to_item(&told, false).unwrap();
@@ -265,7 +265,7 @@ fn participant(held: Option<Pair>) -> Participant {
     }
 }
 
-fn journal(outcome: JournalOutcome) -> JournalEntry {
+fn journal(outcome: Outcome) -> JournalEntry {
     JournalEntry {
         inbound: Inbound {
             key: MessageKey {
@@ -302,7 +302,7 @@ fn every_journal_entry_comes_back_as_it_was() {
     };
     let forwarded = |state, fallback: bool| {
         let fallback = target.fallback.clone().filter(|_| fallback);
-        JournalOutcome::Forwarded {
+        Outcome::Forwarded {
             target: Target {
                 fallback,
                 ..target.clone()
@@ -311,19 +311,19 @@ fn every_journal_entry_comes_back_as_it_was() {
         }
     };
     let outcomes = [
-        JournalOutcome::Captured {
+        Outcome::Captured {
             conversation,
             slot: u64::from(u32::MAX),
         },
-        JournalOutcome::Autocreated { conversation },
+        Outcome::Autocreated { conversation },
         forwarded(ForwardState::Pending, true),
         forwarded(ForwardState::Answered(204), false),
         forwarded(ForwardState::Failed, true),
-        JournalOutcome::Rejected {
+        Outcome::Rejected {
             conversation: Some(conversation),
         },
-        JournalOutcome::Rejected { conversation: None },
-        JournalOutcome::Unroutable,
+        Outcome::Rejected { conversation: None },
+        Outcome::Unroutable,
     ];
     let rules = [
         Rule::Bound(conversation),

@@ -1,8 +1,11 @@
-//! Asking a pre-action webhook.
+//! Calls a pre-action webhook, and reads the result from its reply.
 
 use std::time::Duration;
 
-use routing::{Answer, Edits, Message, Metadata, OnTimeout, PreEvent, Source, Verdict, Veto};
+use routing::{
+    Message, Metadata, OnTimeout, PreActionCall, PreActionEdits, PreActionEvent, PreActionReply,
+    PreActionResult, Source,
+};
 use serde_json::{Map, Value};
 use store::Deadline;
 
@@ -12,21 +15,21 @@ use crate::caller::{Answered, CallError};
 use crate::parameters;
 
 /// How long a pre-action webhook may take.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
-/// What must be left of a request's time for the commit that follows.
+const REPLY_TIME_MAX: Duration = Duration::from_secs(5);
+/// The part of a request's time that the commit after the call needs.
 const COMMIT_RESERVE: Duration = Duration::from_secs(2);
-/// The longest body and attributes that an answer may bring, JSON-escaped.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// The longest body and attributes that a reply may contain, JSON-escaped.
+const REPLY_BYTES_MAX: usize = 256 * 1024;
 
-/// The webhook answered with an allowed key and a value that is not.
+/// The reply has an allowed key with a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pre-action webhook's {key} can't be taken: {fault}")]
+#[error("the pre-action webhook's {key} is not allowed: {fault}")]
 pub struct InvalidEdit {
     pub key: &'static str,
     pub fault: EditFault,
 }
 
-/// What is wrong with a value.
+/// Why a value is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditFault {
     #[error("it is not a string")]
@@ -37,94 +40,95 @@ pub enum EditFault {
     Attributes(AttributesError),
 }
 
-/// Asks once. No answer in time means what the webhook's settings say; a time that no longer fits is no answer.
-pub(crate) async fn ask(
+/// Calls the webhook once. Without a reply in time, its settings decide. If the rest of the time is too short for a call,
+/// that counts as no reply.
+pub(crate) async fn call_pre_action_webhook(
     app: &App,
-    veto: &Veto,
+    call: &PreActionCall,
     source: Source,
     change: routing::ChangeId,
     body_characters_max: usize,
     deadline: Deadline,
-) -> Result<Verdict, InvalidEdit> {
-    let time = ANSWER_TIME_MAX.min(deadline.less(COMMIT_RESERVE).remaining());
-    let parameters = parameters::of_veto(veto, app.account, source);
+) -> Result<PreActionReply, InvalidEdit> {
+    let time = REPLY_TIME_MAX.min(deadline.less(COMMIT_RESERVE).remaining());
+    let parameters = parameters::of_pre_action(call, app.account, source);
     let called = match time.is_zero() {
         true => Err(CallError::TimedOut(time)),
         false => {
             app.caller
-                .call(&veto.call, &parameters, change, time, ANSWER_BYTES_MAX)
+                .call(&call.call, &parameters, change, time, REPLY_BYTES_MAX)
                 .await
         }
     };
-    let event = veto.event.name().as_str();
-    let answer = match called {
-        Ok(answered) => read(&answered, veto.event, body_characters_max)?,
+    let event = call.event.name().as_str();
+    let result = match called {
+        Ok(reply) => result_of(&reply, call.event, body_characters_max)?,
         Err(CallError::TooLong(_)) => {
             tracing::warn!(
                 event,
-                "the pre-action webhook's answer can't be read; published unchanged"
+                "the pre-action webhook's reply is too long; published unchanged"
             );
-            Answer::Publish(Edits::default())
+            PreActionResult::Publish(PreActionEdits::default())
         }
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            match veto.on_timeout {
+            match call.on_timeout {
                 OnTimeout::Publish => {
                     tracing::warn!(
                         event,
                         error,
-                        "the pre-action webhook gave no answer; published unchanged"
+                        "the pre-action webhook gave no reply; published unchanged"
                     );
-                    Answer::Publish(Edits::default())
+                    PreActionResult::Publish(PreActionEdits::default())
                 }
                 OnTimeout::Reject => {
                     tracing::warn!(
                         event,
                         error,
-                        "the pre-action webhook gave no answer; rejected"
+                        "the pre-action webhook gave no reply; rejected"
                     );
-                    Answer::Reject
+                    PreActionResult::Reject
                 }
             }
         }
     };
-    Ok(Verdict::on(veto, answer))
+    Ok(PreActionReply::to(call, result))
 }
 
-fn read(
-    answered: &Answered,
-    event: PreEvent,
+fn result_of(
+    reply: &Answered,
+    event: PreActionEvent,
     body_characters_max: usize,
-) -> Result<Answer, InvalidEdit> {
-    if !(200..300).contains(&answered.status) {
+) -> Result<PreActionResult, InvalidEdit> {
+    if !(200..300).contains(&reply.status) {
         tracing::info!(
             event = event.name().as_str(),
-            status = answered.status,
+            status = reply.status,
             "the pre-action webhook rejects"
         );
-        return Ok(Answer::Reject);
+        return Ok(PreActionResult::Reject);
     }
-    if answered.body.trim_ascii().is_empty() {
-        return Ok(Answer::Publish(Edits::default()));
+    if reply.body.trim_ascii().is_empty() {
+        return Ok(PreActionResult::Publish(PreActionEdits::default()));
     }
-    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(&answered.body) else {
+    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(&reply.body) else {
         let event = event.name().as_str();
         tracing::warn!(
             event,
-            "the pre-action webhook's answer is not a JSON object; published unchanged"
+            "the pre-action webhook's reply is not a JSON object; published unchanged"
         );
-        return Ok(Answer::Publish(Edits::default()));
+        return Ok(PreActionResult::Publish(PreActionEdits::default()));
     };
     let edits = match event {
-        PreEvent::ConversationAdd => Edits {
-            friendly_name: text(&fields, "friendly_name", Metadata::NAME_CHARACTERS_MAX)?,
-            ..Edits::default()
+        PreActionEvent::ConversationAdd => PreActionEdits {
+            friendly_name: edited_text(&fields, "friendly_name", Metadata::NAME_CHARACTERS_MAX)?,
+            ..PreActionEdits::default()
         },
-        PreEvent::MessageAdd => Edits {
+        PreActionEvent::MessageAdd => PreActionEdits {
             friendly_name: None,
-            body: text(&fields, "body", body_characters_max)?,
-            author: text(&fields, "author", Message::AUTHOR_CHARACTERS_MAX)?,
-            attributes: text(&fields, "attributes", usize::MAX)?,
+            body: edited_text(&fields, "body", body_characters_max)?,
+            author: edited_text(&fields, "author", Message::AUTHOR_CHARACTERS_MAX)?,
+            attributes: edited_text(&fields, "attributes", usize::MAX)?,
         },
     };
     if let Some(attributes) = &edits.attributes {
@@ -135,10 +139,10 @@ fn read(
             }
         })?;
     }
-    Ok(Answer::Publish(edits))
+    Ok(PreActionResult::Publish(edits))
 }
 
-fn text(
+fn edited_text(
     fields: &Map<String, Value>,
     key: &'static str,
     characters_max: usize,
@@ -163,7 +167,7 @@ fn text(
 mod tests {
     use super::*;
 
-    fn answered(status: u16, body: &str) -> Answered {
+    fn reply(status: u16, body: &str) -> Answered {
         Answered {
             status,
             content_type: None,
@@ -172,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_of_a_pre_action_webhook_has_one_meaning() {
-        let unchanged = Ok(Answer::Publish(Edits::default()));
+    fn every_reply_of_a_pre_action_webhook_has_one_meaning() {
+        let unchanged = Ok(PreActionResult::Publish(PreActionEdits::default()));
         let body = |text: &str| {
-            Ok(Answer::Publish(Edits {
+            Ok(PreActionResult::Publish(PreActionEdits {
                 body: Some(text.to_owned()),
-                ..Edits::default()
+                ..PreActionEdits::default()
             }))
         };
         let invalid = |key, fault| Err(InvalidEdit { key, fault });
@@ -208,12 +212,12 @@ mod tests {
                     EditFault::Attributes(AttributesError::NotJson),
                 ),
             ),
-            (302, "", Ok(Answer::Reject)),
-            (403, r#"{"body":"hi"}"#, Ok(Answer::Reject)),
-            (500, "", Ok(Answer::Reject)),
+            (302, "", Ok(PreActionResult::Reject)),
+            (403, r#"{"body":"hi"}"#, Ok(PreActionResult::Reject)),
+            (500, "", Ok(PreActionResult::Reject)),
         ] {
             assert_eq!(
-                read(&answered(status, text), PreEvent::MessageAdd, 5),
+                result_of(&reply(status, text), PreActionEvent::MessageAdd, 5),
                 expected,
                 "{status} {text}"
             );
@@ -222,15 +226,15 @@ mod tests {
 
     #[test]
     fn a_conversation_can_be_given_a_name_and_nothing_else() {
-        let answer = read(
-            &answered(200, r#"{"friendly_name":"Ada","body":"x"}"#),
-            PreEvent::ConversationAdd,
+        let result = result_of(
+            &reply(200, r#"{"friendly_name":"Ada","body":"x"}"#),
+            PreActionEvent::ConversationAdd,
             5,
         );
-        let edits = Edits {
+        let edits = PreActionEdits {
             friendly_name: Some("Ada".to_owned()),
-            ..Edits::default()
+            ..PreActionEdits::default()
         };
-        assert_eq!(answer, Ok(Answer::Publish(edits)));
+        assert_eq!(result, Ok(PreActionResult::Publish(edits)));
     }
 }

@@ -1,0 +1,154 @@
+//! Pre-action webhooks: the call that a decision asks for, and the effect of its result.
+
+use crate::{
+    Call, ConversationServiceSid, ConversationSid, EventName, Media, Message, MessagingServiceSid,
+    Pair, ParticipantSid, State, Webhooks,
+};
+
+/// The pre-action events that a message or a REST change can cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreActionEvent {
+    ConversationAdd,
+    MessageAdd,
+}
+
+impl PreActionEvent {
+    pub fn name(self) -> EventName {
+        match self {
+            PreActionEvent::ConversationAdd => EventName::OnConversationAdd,
+            PreActionEvent::MessageAdd => EventName::OnMessageAdd,
+        }
+    }
+}
+
+/// A call of the configured pre-action webhook. There is no plan before its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreActionCall {
+    pub event: PreActionEvent,
+    /// `None`: the conversation does not exist yet.
+    pub conversation: Option<ConversationSid>,
+    pub generation: u64,
+    pub call: Call,
+    pub on_timeout: OnTimeout,
+    pub proposal: PreActionProposal,
+}
+
+/// The effect of a call that the endpoint does not answer within the time limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// As the API documents it.
+    #[default]
+    Publish,
+    Reject,
+}
+
+/// The content that the webhook may edit or reject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreActionProposal {
+    Conversation {
+        friendly_name: Option<String>,
+        unique_name: Option<String>,
+        attributes: String,
+        service: ConversationServiceSid,
+        messaging_service: MessagingServiceSid,
+        state: State,
+        /// On autocreation: the pair and the message that asks for the conversation.
+        pair: Option<Pair>,
+        body: Option<String>,
+        media: Vec<Media>,
+    },
+    Message {
+        conversation: ConversationSid,
+        author: String,
+        participant: Option<ParticipantSid>,
+        body: String,
+        media: Vec<Media>,
+        attributes: String,
+    },
+}
+
+/// The result of a call. It holds for the event, conversation and webhook generation of that call only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreActionReply {
+    pub event: PreActionEvent,
+    pub conversation: Option<ConversationSid>,
+    pub generation: u64,
+    pub result: PreActionResult,
+}
+
+impl PreActionReply {
+    pub fn to(call: &PreActionCall, result: PreActionResult) -> PreActionReply {
+        PreActionReply {
+            event: call.event,
+            conversation: call.conversation,
+            generation: call.generation,
+            result,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreActionResult {
+    Publish(PreActionEdits),
+    Reject,
+}
+
+/// The values that the webhook changed; `None` stays as it was. Already checked against the API's limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PreActionEdits {
+    pub friendly_name: Option<String>,
+    pub body: Option<String>,
+    pub author: Option<String>,
+    pub attributes: Option<String>,
+}
+
+impl PreActionEdits {
+    /// Puts the edits of a message into it.
+    pub(crate) fn apply(self, message: &mut Message) {
+        let PreActionEdits {
+            friendly_name: _,
+            body,
+            author,
+            attributes,
+        } = self;
+        message.body = body.unwrap_or_else(|| std::mem::take(&mut message.body));
+        message.author = author.unwrap_or_else(|| std::mem::take(&mut message.author));
+        message.attributes = attributes.unwrap_or_else(|| std::mem::take(&mut message.attributes));
+    }
+}
+
+/// The result that holds for the event: publish where no webhook is configured for it, `Err` where the webhook must be
+/// called first.
+pub(crate) fn pre_action_result(
+    webhooks: &Webhooks,
+    event: PreActionEvent,
+    conversation: Option<ConversationSid>,
+    reply: Option<&PreActionReply>,
+    proposal: impl FnOnce() -> PreActionProposal,
+) -> Result<PreActionResult, Box<PreActionCall>> {
+    let Some(url) = webhooks
+        .pre_url
+        .clone()
+        .filter(|_| webhooks.wants(event.name()))
+    else {
+        return Ok(PreActionResult::Publish(PreActionEdits::default()));
+    };
+    let generation = webhooks.pre_generation;
+    let holds = |reply: &&PreActionReply| {
+        (reply.event, reply.conversation, reply.generation) == (event, conversation, generation)
+    };
+    let result = reply.filter(holds).map(|reply| reply.result.clone());
+    result.ok_or_else(|| {
+        Box::new(PreActionCall {
+            event,
+            conversation,
+            generation,
+            call: Call {
+                url,
+                method: webhooks.method,
+            },
+            on_timeout: webhooks.on_timeout,
+            proposal: proposal(),
+        })
+    })
+}
