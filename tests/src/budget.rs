@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::carrier::{CARRIER_ATTEMPTS, sid};
 use crate::engine::EngineKind;
+use crate::json::text;
 use crate::receiver::{Receiver, Reply};
-use crate::system::{ADA, BOB, CARRIER_ATTEMPTS, OURS, TestSystem, sid, text};
+use crate::system::{ADA, BOB, OURS, TestSystem};
 use crate::wire::{Call, Fault};
 
 /// The cost of one outcome.
@@ -141,12 +143,16 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
         number += 1;
         sid(number)
     };
-    let accepted = |answer: crate::system::Answer| assert!(answer.accepted(), "{}", answer.text());
+    let accepted =
+        |answer: crate::response::Response| assert!(answer.accepted(), "{}", answer.text());
 
     // What three address participants cost is what a busy conversation costs.
-    let (conversation, participant) = system.bound(ADA, plain).await;
+    let (conversation, participant) = system.bind(ADA, plain).await;
     for other in [BOB, "+15550001113"] {
-        system.add(&conversation, other, plain).await.expect(201);
+        system
+            .add_participant(&conversation, other, plain)
+            .await
+            .expect(201);
     }
     let path = format!("/v1/Conversations/{conversation}");
     let first = next();
@@ -217,9 +223,17 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
 
     let empty = system.conversation(&[]).await;
     meter.reset();
-    let added = text(&system.add(&empty, "+15550001114", plain).await.expect(201)["sid"]);
+    let added = text(
+        &system
+            .add_participant(&empty, "+15550001114", plain)
+            .await
+            .expect(201)["sid"],
+    );
     meter.note("participant added", 2, 5.0, 6.0, 3.0);
-    system.add(&empty, ADA, plain).await.expect_code(409, 50416);
+    system
+        .add_participant(&empty, ADA, plain)
+        .await
+        .expect_code(409, 50416);
     meter.note("participant refused, pair bound", 3, 6.0, 6.0, 3.0);
     system
         .delete(&format!("/v1/Conversations/{empty}/Participants/{added}"))
@@ -248,7 +262,7 @@ async fn leaving(meter: &mut Meter, hook: &str, body: &str) {
     let system = meter.system.clone();
     let conversation = system.conversation(&[]).await;
     let path = format!("/v1/Conversations/{conversation}");
-    system.hear(hook, &[]).await;
+    system.set_post_webhook(hook, &[]).await;
     let messages = format!("{path}/Messages");
     let post = || async {
         system
@@ -265,7 +279,7 @@ async fn leaving(meter: &mut Meter, hook: &str, body: &str) {
     system.run(&conversation).await;
     meter.note("run with nothing to do", 1, 4.0, 0.0, 0.0);
     system
-        .add(&conversation, "+15550001115", OURS)
+        .add_participant(&conversation, "+15550001115", OURS)
         .await
         .expect(201);
     system.post(&messages, &[("Body", body)]).await.expect(201);

@@ -1,10 +1,19 @@
-//! What the system tests stand on: engines, a system in one process, servers of other people, and the wire to DynamoDB
+//! What the system tests stand on: engines, a system in one process, servers of other parties, and the wire to DynamoDB
 //! with its faults and its bill.
 
 pub mod budget;
+pub mod carrier;
+pub mod consumers;
+pub mod crash;
 pub mod engine;
 pub mod figures;
+pub mod form;
+pub mod items;
+pub mod json;
 pub mod receiver;
+pub mod response;
+pub mod rest;
+pub mod simulator;
 pub mod system;
 pub mod wire;
 

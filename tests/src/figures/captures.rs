@@ -8,8 +8,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures_util::future::join_all;
 use store::{Store, engine_config};
 
+use crate::carrier::sid;
 use crate::engine::EngineKind;
-use crate::system::{OURS, TestSystem, sid};
+use crate::system::{OURS, TestSystem};
 
 /// Messages a second.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub async fn measure(kind: EngineKind) -> Captures {
     system.number(OURS, &[]).await;
     let mut conversations = Vec::new();
     for worker in 0..WORKERS {
-        conversations.push(system.bound(&address(worker), OURS).await.0);
+        conversations.push(system.bind(&address(worker), OURS).await.0);
     }
     let body = "x".repeat(160);
     let first = system.message(&sid(1), &address(0), OURS, &body).await;

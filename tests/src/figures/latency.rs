@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::carrier::sid;
 use crate::engine::EngineKind;
 use crate::figures::percentile;
 use crate::receiver::{Receiver, Reply};
-use crate::system::{TestSystem, sid};
+use crate::system::TestSystem;
 
 /// How long messages took from their commit to the first attempt at their endpoint.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ const HANGS: Duration = Duration::from_secs(60);
 /// # Panics
 /// If a message is not captured, or an endpoint is not told.
 pub async fn measure(kind: EngineKind) -> (Latency, Latency) {
-    let system = TestSystem::start(kind).await.dispatch().await;
+    let system = TestSystem::start(kind).await.start_dispatcher().await;
     let mut receivers = Vec::new();
     for index in 0..ENDPOINTS {
         let receiver = Receiver::start(|_| Reply::new(200, "<Response/>")).await;

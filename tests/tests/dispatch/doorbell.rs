@@ -10,8 +10,10 @@ use routing::{Consumer, ConversationSid, Position};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
 use store::{Deadline, Due, SHARDS};
+use tests::carrier::sid;
+use tests::json::{only, text};
 use tests::receiver::{Receiver, Reply, parameters};
-use tests::system::{ADA, OURS, TestSystem, only, sid, text};
+use tests::system::{ADA, OURS, TestSystem};
 use tests::wire::Fault;
 
 on_both_engines!(
@@ -45,7 +47,7 @@ const RECOVERY: Duration = Duration::from_secs(360);
 
 async fn hearing(system: &TestSystem) -> Receiver {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     receiver
 }
 
@@ -92,7 +94,7 @@ fn record(event: &str, pk: &str, sk: &str, number: usize) -> Value {
 /// What the stream tells when all that stands in a conversation's partition is new.
 async fn records(system: &TestSystem, conversation: &str) -> Vec<Value> {
     let pk = format!("C#{conversation}");
-    let kept = system.kept(conversation).await;
+    let kept = system.sort_keys(conversation).await;
     (0..)
         .zip(kept)
         .map(|(number, sk)| record("INSERT", &pk, &sk, number))
@@ -111,7 +113,7 @@ fn no_failures() -> Value {
 
 async fn a_batch_hands_each_conversation_off_once(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (one, _) = system.bound(ADA, OURS).await;
+    let (one, _) = system.bind(ADA, OURS).await;
     let two = system.conversation(&[("UniqueName", "two")]).await;
     for number in 0..3 {
         system.message(&sid(number), ADA, OURS, "hello").await;
@@ -142,7 +144,7 @@ async fn only_an_entry_that_is_new_rings(system: TestSystem) {
     let message = format!("{path}/{message}");
     system.post(&message, &edit).await.expect(200);
     let pk = format!("C#{conversation}");
-    let kept = system.kept(&conversation).await;
+    let kept = system.sort_keys(&conversation).await;
     // Everything but entries: cursors, records, versions of messages.
     let (entries, others): (Vec<&String>, Vec<&String>) =
         kept.iter().partition(|sk| sk.ends_with("#E"));
@@ -261,7 +263,7 @@ async fn a_hand_off_that_fails_names_its_records_and_no_others(system: TestSyste
 
 async fn a_ring_does_not_wait_for_the_endpoint(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_secs(600))).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
@@ -293,7 +295,7 @@ async fn a_conversation_that_is_none_keeps_no_other_from_running(system: TestSys
         ["0", "1", "2"]
     );
     assert_eq!(
-        system.kept(&unknown).await,
+        system.sort_keys(&unknown).await,
         [""; 0],
         "nothing is made for it"
     );
@@ -332,7 +334,7 @@ async fn rings_doubled_late_and_in_disorder_tell_nothing_twice(system: TestSyste
         }
         assert_eq!(parameters(&receiver.received(), "Sequence"), sequences);
     }
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     assert_eq!(receiver.received().len(), 8);
 }
 
@@ -357,7 +359,7 @@ async fn a_first_ring_that_is_late_is_as_good_as_any(system: TestSystem) {
 
 async fn runs_at_once_tell_each_event_once(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(30))).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     for number in 0..10 {
         system.message(&sid(number), ADA, OURS, "hello").await;
@@ -397,21 +399,21 @@ async fn a_lost_ring_is_found_by_the_sweep(system: TestSystem) {
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     // Nobody rings. The clock of the local stack, through its door.
-    system.pass("PT6M").await;
+    system.advance_by_door("PT6M").await;
     let received = receiver.wait_for(3).await;
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2"]);
     // Once more, where the cursor stands already and the sweep has been before.
     let form = [("FriendlyName", "Ada")];
     let path = format!("/v1/Conversations/{conversation}");
     system.post_with_webhooks(&path, &form).await.expect(200);
-    system.pass("PT6M").await;
+    system.advance_by_door("PT6M").await;
     let received = receiver.wait_for(4).await;
     assert_eq!(
         received[3].parameter("EventType"),
         Some("onConversationUpdated")
     );
     for _ in 0..3 {
-        system.later(RECOVERY).await;
+        system.advance_and_tick(RECOVERY).await;
     }
     assert_eq!(receiver.received().len(), 4);
 }
@@ -425,7 +427,7 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
         ("Filters", "onMessageAdded"),
         ("Filters", "onParticipantAdded"),
     ];
-    system.hear(&receiver.url(), &filters).await;
+    system.set_post_webhook(&receiver.url(), &filters).await;
     system.message(&sid(0), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     system.run(&conversation).await;
@@ -444,7 +446,7 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
             let form = [("FriendlyName", name.as_str())];
             let answer = match webhooks {
                 true => system.post_with_webhooks(&path, &form).await,
-                false => system.update(&conversation, &form).await,
+                false => system.update_conversation(&conversation, &form).await,
             };
             answer.expect(200);
         }
@@ -453,7 +455,7 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
         let added = system.post_with_webhooks(&participants, &form).await;
         added.expect(201);
         for _ in 0..3 {
-            system.later(RECOVERY).await;
+            system.advance_and_tick(RECOVERY).await;
         }
         let received = receiver.received();
         let told = parameters(&received[2..], "Identity");
@@ -469,7 +471,7 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
     // A minute before the midnight of tomorrow, and a minute after.
     let midnight = until_midnight(&system);
     system
-        .later(midnight + Duration::from_secs(86_400 - 60))
+        .advance_and_tick(midnight + Duration::from_secs(86_400 - 60))
         .await;
     for side in 0..2 {
         let messages = (0..CONVERSATIONS / 2).map(|number| {
@@ -483,7 +485,7 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
         join_all(messages).await;
         system.advance(Duration::from_secs(120));
     }
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     assert_eq!(receiver.received().len() as u64, CONVERSATIONS * 3);
 }
 
@@ -520,7 +522,7 @@ async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSy
             "BatchGetItem" => Some(Fault::Part(1)),
             _ => None,
         });
-        system.later(RECOVERY).await;
+        system.advance_and_tick(RECOVERY).await;
         system.wire.heal();
         assert_eq!(receiver.received().len(), expected, "{size} at once");
     }
@@ -571,14 +573,14 @@ async fn what_comes_while_a_run_is_at_work_is_told_though_the_run_ends(system: T
         Reply::new(200, "")
     })
     .await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     rename(&system, &path, 0).await;
     system.run(&conversation).await;
     let told = receiver.received().len();
     assert!(told < EVENTS, "{told} in one run");
     // The clock of the next second, long before the sweep; and of the one after it, on a slow machine.
     for _ in 0..3 {
-        system.later(Duration::from_secs(1)).await;
+        system.advance_and_tick(Duration::from_secs(1)).await;
     }
     let received = receiver.received();
     let all: Vec<String> = (0..EVENTS).map(|number| (number + 1).to_string()).collect();
@@ -594,7 +596,7 @@ async fn rename(system: &TestSystem, path: &str, number: usize) {
 /// Somebody makes a cursor due that a run has; when the run leaves, it still is.
 async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(500))).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     let path = "/v1/Conversations";
     let created = system.post_with_webhooks(path, &[]).await.expect(201);
     let conversation = text(&created["sid"]);
@@ -609,7 +611,7 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
     assert!(made, "it was not due");
     assert_eq!(due(&system).await, [Due::Cursor(sid, Consumer::Post)]);
     // Until somebody has looked.
-    system.later(Duration::from_secs(1)).await;
+    system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
     assert_eq!(receiver.received().len(), 1);
 }
@@ -624,7 +626,7 @@ async fn a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once(system: Te
         assert!(woken.await.expect("a write"));
     }
     assert_eq!(due(&system).await.len(), Consumer::ALL.len());
-    system.later(Duration::from_secs(1)).await;
+    system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
 }
 
@@ -647,7 +649,7 @@ fn soon() -> Deadline {
 async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
     // On a day that does not end meanwhile.
     let morning = until_midnight(&system) + Duration::from_secs(6 * 3_600);
-    system.later(morning).await;
+    system.advance_and_tick(morning).await;
     let mut costs = Vec::new();
     for _ in 0..2 {
         for _ in 0..40 {
@@ -655,7 +657,7 @@ async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
         }
         // The sweep comes by, and has nothing to do the next time.
         for _ in 0..2 {
-            system.later(RECOVERY).await;
+            system.advance_and_tick(RECOVERY).await;
         }
         system.wire.take_calls();
         system.tick().await;
@@ -674,7 +676,10 @@ async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
     for (number, behind) in (0..).zip([1, 9]) {
         let conversation = system.conversation(&[]).await;
         let address = format!("+1555100{number:04}");
-        system.add(&conversation, &address, OURS).await.expect(201);
+        system
+            .add_participant(&conversation, &address, OURS)
+            .await
+            .expect(201);
         let path = format!("/v1/Conversations/{conversation}");
         let messages = format!("{path}/Messages");
         let bodies: Vec<String> = (0..2 + behind).map(|n| format!("{behind}: {n}")).collect();
@@ -685,7 +690,7 @@ async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
                 .await
                 .expect(201);
         }
-        let entries = system.kept(&conversation).await;
+        let entries = system.sort_keys(&conversation).await;
         let entries: Vec<_> = entries.iter().filter(|sk| sk.ends_with("#E")).collect();
         let missing = entries[entries.len() - 1 - behind];
         let gap = system
@@ -705,7 +710,7 @@ async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
             system.run(&conversation).await;
             assert_eq!(heard().await, (first.clone(), first.clone()));
             // The sweep looks at it too.
-            system.later(RECOVERY).await;
+            system.advance_and_tick(RECOVERY).await;
             assert_eq!(heard().await, (first.clone(), first.clone()));
         }
         system.put_item(gap).await;
@@ -750,8 +755,8 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
         }
         system.put_item(poison).await;
         let before = receiver.received().len();
-        system.later(RECOVERY).await;
-        system.later(Duration::from_secs(60)).await;
+        system.advance_and_tick(RECOVERY).await;
+        system.advance_and_tick(Duration::from_secs(60)).await;
         let told = receiver.received().len() - before;
         assert_eq!(told, 11 * 3, "{part}");
         // Mended, it is told with the next ring.
@@ -764,7 +769,7 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
 async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
-    let running = system.clone().dispatch().await;
+    let running = system.clone().start_dispatcher().await;
     system.message(&sid(1), ADA, OURS, "before").await;
     receiver.wait_for(3).await;
     let conversation = text(&only(system.conversations().await)["sid"]);
@@ -777,7 +782,7 @@ async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem)
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(receiver.received().len(), 3, "nobody is there");
-    let running = system.clone().dispatch().await;
+    let running = system.clone().start_dispatcher().await;
     let received = receiver.wait_for(6).await;
     let sequences = parameters(&received, "Sequence");
     assert_eq!(sequences, ["0", "1", "2", "3", "4", "5"]);
@@ -789,14 +794,14 @@ async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem)
 
 async fn a_dispatcher_that_starts_goes_on_where_a_run_died(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_secs(600))).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
-    let running = system.clone().dispatch().await;
+    let running = system.clone().start_dispatcher().await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     receiver.wait_for(1).await;
     drop(running);
     receiver.answer(|_| Reply::new(200, ""));
-    let running = system.clone().dispatch().await;
+    let running = system.clone().start_dispatcher().await;
     // The dead run's lease.
     system.advance(Duration::from_secs(60));
     let received = receiver.wait_for(4).await;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tests::carrier::{sid, twilio_form};
+use tests::crash::at_each_call;
+use tests::json::{only, text};
 use tests::receiver::{Received, Receiver, Reply};
-use tests::system::{
-    ADA, Answer, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem, only, sid, text, twilio_form,
-};
+use tests::response::Response;
+use tests::system::{ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
     a_captured_message_is_told_as_a_forwarded_one,
@@ -115,7 +117,7 @@ async fn all_that_twilio_said_is_told(system: TestSystem) {
         let fields = [&[("Carrier", "twilio"), ("SmsUrl", &url)], fields].concat();
         system.number(number, &fields).await;
     }
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     for (number, to) in (1..).zip([UNBOUND, OURS]) {
         let sid = sid(number);
         let mut form = twilio_form(&sid, ADA, to, "héllo").to_vec();
@@ -146,7 +148,7 @@ async fn a_request_is_signed_and_each_message_has_its_token(system: TestSystem) 
         ("InboundWebhook", "always"),
     ];
     system.number(OURS, &fields).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     for number in 1..=3 {
         system.message(&sid(number), ADA, OURS, "hello").await;
     }
@@ -176,7 +178,7 @@ async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
 }
 
 async fn it_is_told_by_itself(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let (application, _) = captured(&system).await;
     for number in 1..=3 {
         let body = format!("message {number}");
@@ -194,7 +196,7 @@ async fn nobody_is_told_by_default(system: TestSystem) {
     let fields = [("SmsUrl", url.as_str()), ("InboundWebhook", "unbound")];
     system.number(OURS_2, &fields).await;
     system.autocreation(OURS_2).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "captured").await;
     system.message(&sid(2), ADA, OURS_2, "autocreated").await;
     settle(&system, &conversation).await;
@@ -242,8 +244,8 @@ async fn its_answer_reaches_nobody_and_changes_nothing(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     // What the carrier hears where no webhook says a word.
     system.number(OURS_2, &[]).await;
-    let (silent, _) = system.bound(ADA, OURS_2).await;
-    let expected: Answer = system.message(&sid(99), ADA, OURS_2, "silent").await;
+    let (silent, _) = system.bind(ADA, OURS_2).await;
+    let expected: Response = system.message(&sid(99), ADA, OURS_2, "silent").await;
     let twiml = "<Response><Message>no</Message></Response>";
     for (number, reply) in (1..).zip([
         Reply::new(200, twiml),
@@ -290,7 +292,7 @@ async fn retry_after_is_the_least_pause(system: TestSystem) {
     system.run(&conversation).await;
     application.answer(|_| Reply::new(200, ""));
     for (pause, count) in [(120, 1), (450, 1), (120, 2)] {
-        system.later(Duration::from_secs(pause)).await;
+        system.advance_and_tick(Duration::from_secs(pause)).await;
         assert_eq!(bodies(&application).len(), count, "{pause} s later");
     }
     assert_eq!(fallback.received().len(), 1);
@@ -298,7 +300,7 @@ async fn retry_after_is_the_least_pause(system: TestSystem) {
 
 async fn a_dead_webhook_neither_delays_nor_fails_a_capture(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     application.answer(|_| Reply::new(500, "").after(Duration::from_secs(60)));
     for number in 1..=5 {
         let message = sid(number);
@@ -312,7 +314,7 @@ async fn a_dead_webhook_neither_delays_nor_fails_a_capture(system: TestSystem) {
 async fn always_begins_with_the_next_message(system: TestSystem) {
     let application = answering().await;
     system.number(OURS, &[("SmsUrl", &sms(&application))]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "before").await;
     change(&system, &[("InboundWebhook", "always")]).await;
     system.message(&sid(2), ADA, OURS, "after").await;
@@ -392,12 +394,12 @@ async fn a_dead_webhook_is_tried_again_with_the_same_token_and_in_order(system: 
     }
     assert_eq!(bodies(&application), ["message 1"]);
     // After 5 s, and 30 s after that.
-    system.later(Duration::from_secs(6)).await;
+    system.advance_and_tick(Duration::from_secs(6)).await;
     assert_eq!(bodies(&application), ["message 1"; 2]);
-    system.later(Duration::from_secs(20)).await;
+    system.advance_and_tick(Duration::from_secs(20)).await;
     assert_eq!(bodies(&application), ["message 1"; 2]);
     application.answer(|_| Reply::new(200, ""));
-    system.later(Duration::from_secs(20)).await;
+    system.advance_and_tick(Duration::from_secs(20)).await;
     settle(&system, &conversation).await;
     let expected = [
         "message 1",
@@ -416,14 +418,14 @@ async fn a_dead_webhook_is_tried_again_with_the_same_token_and_in_order(system: 
 
 async fn the_clock_brings_what_waits(system: TestSystem) {
     let (application, _) = captured(&system).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     application.answer(|_| Reply::new(503, ""));
     system.message(&sid(1), ADA, OURS, "one").await;
     application.wait_for(1).await;
     // The note of it is on its way.
     tokio::time::sleep(Duration::from_millis(500)).await;
     application.answer(|_| Reply::new(200, ""));
-    system.pass("PT11M").await;
+    system.advance_by_door("PT11M").await;
     application.wait_for(2).await;
     system.message(&sid(2), ADA, OURS, "two").await;
     application.wait_for(3).await;
@@ -443,7 +445,7 @@ async fn what_is_given_up_after_a_day_lets_the_next_go(system: TestSystem) {
         assert_eq!(bodies(&application), vec!["one"; 1 + retried]);
         let delay_s = u64::try_from(delay_s).expect("a pause");
         let pause = Duration::from_secs(delay_s + delay_s / 10 + 1);
-        system.later(pause).await;
+        system.advance_and_tick(pause).await;
     }
     let mut expected = vec!["one"; 1 + routing::RETRY_DELAYS_S.len()];
     expected.push("two");
@@ -456,7 +458,10 @@ async fn a_dead_webhook_holds_up_no_other_number(system: TestSystem) {
     let (dead, conversation) = captured(&system).await;
     let well = answering().await;
     always(&system, OURS_2, &well).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     dead.answer(|_| Reply::new(500, ""));
     for number in 0..3 {
         let (ada, bob) = (format!("Ada {number}"), format!("Bob {number}"));
@@ -478,10 +483,13 @@ async fn a_dead_webhook_holds_up_neither_the_relay_nor_the_account(system: TestS
     let (dead, conversation) = captured(&system).await;
     let account = answering().await;
     system
-        .hear(&account.url(), &[("Filters", "onMessageAdded")])
+        .set_post_webhook(&account.url(), &[("Filters", "onMessageAdded")])
         .await;
     system.number(OURS_2, &[]).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     dead.answer(|_| Reply::new(500, ""));
     for number in 1..=3 {
         system.message(&sid(number), ADA, OURS, "hello").await;
@@ -493,7 +501,7 @@ async fn a_dead_webhook_holds_up_neither_the_relay_nor_the_account(system: TestS
     // Nor are these its concern.
     account.answer(|_| Reply::new(500, ""));
     dead.answer(|_| Reply::new(200, ""));
-    system.later(Duration::from_secs(10)).await;
+    system.advance_and_tick(Duration::from_secs(10)).await;
     system.message(&sid(4), ADA, OURS, "last").await;
     system.run(&conversation).await;
     assert_eq!(dead.received().len(), 5);
@@ -541,7 +549,7 @@ async fn a_failing_url_is_followed_by_the_fallback(system: TestSystem) {
 async fn the_text_is_as_published(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let veto = Receiver::start(|_| Reply::json(json!({"body": "d***"}).to_string())).await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "damn").await;
     system.run(&conversation).await;
     let told = one(&application);
@@ -554,7 +562,7 @@ async fn the_text_is_as_published(system: TestSystem) {
 async fn a_rejected_message_is_not_told(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let veto = Receiver::start(|_| Reply::new(403, "")).await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "rejected").await;
     veto.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "accepted").await;
@@ -567,11 +575,8 @@ async fn a_run_killed_at_any_call_loses_nothing(system: TestSystem) {
     const CALLS_MAX: u32 = 60;
     let (application, conversation) = captured(&system).await;
     let mut expected = Vec::new();
-    let mut killed_last = true;
-    for nth in 1..=CALLS_MAX {
-        if !killed_last {
-            break;
-        }
+    at_each_call(3..=CALLS_MAX, async |nth| {
+        let mut killed = false;
         for arrives in [false, true] {
             let number = u64::try_from(expected.len()).expect("few");
             let body = format!("message {number}");
@@ -581,8 +586,8 @@ async fn a_run_killed_at_any_call_loses_nothing(system: TestSystem) {
                 let _ =
                     dispatch::hand_off::run(&system.app, std::slice::from_ref(&conversation)).await;
             };
-            killed_last = system.killed_at(nth, arrives, run).await;
-            system.later(A_WHILE).await;
+            killed = system.killed_at(nth, arrives, run).await;
+            system.advance_and_tick(A_WHILE).await;
             let mut told = application.received();
             told.dedup_by_key(|told| told.token());
             let told: Vec<_> = told
@@ -591,8 +596,9 @@ async fn a_run_killed_at_any_call_loses_nothing(system: TestSystem) {
                 .collect();
             assert_eq!(told, expected, "killed at {nth}, arrives: {arrives}");
         }
-    }
-    assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
+        killed
+    })
+    .await;
 }
 
 /// Everything but what names the message and its receiver is the same.
@@ -628,7 +634,7 @@ async fn always(system: &TestSystem, number: &str, application: &Receiver) {
 async fn captured(system: &TestSystem) -> (Receiver, String) {
     let application = answering().await;
     always(system, OURS, &application).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     (application, conversation)
 }
 
@@ -655,7 +661,7 @@ async fn number(system: &TestSystem) -> String {
 /// Everything that could still come has come.
 async fn settle(system: &TestSystem, conversation: &str) {
     for time in [Duration::ZERO, Duration::from_secs(40), A_WHILE] {
-        system.later(time).await;
+        system.advance_and_tick(time).await;
         system.run(conversation).await;
     }
 }

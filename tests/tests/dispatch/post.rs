@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tests::carrier::{CARRIER_ATTEMPTS, sid};
+use tests::form::encode;
+use tests::json::{is_sid, only, text};
 use tests::receiver::{Received, Receiver, Reply, parameters};
-use tests::system::{
-    ACCOUNT, ADA, BOB, CARRIER_ATTEMPTS, OURS, TOKEN, TestSystem, encode, is_sid, only, sid, text,
-};
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TestSystem};
 
 on_both_engines!(
     an_autocreated_conversation_is_told_in_order_and_signed,
@@ -37,7 +38,7 @@ on_both_engines!(
 /// The account's post-action webhook, which is always content.
 async fn hearing(system: &TestSystem, fields: &[(&str, &str)]) -> Receiver {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), fields).await;
+    system.set_post_webhook(&receiver.url(), fields).await;
     receiver
 }
 
@@ -101,10 +102,10 @@ async fn heard(
 
 async fn an_autocreated_conversation_is_told_in_order_and_signed(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.number(OURS, &[]).await;
     system.autocreation(OURS).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     assert!(system.message(&sid(1), ADA, OURS, "one").await.accepted());
     assert!(system.message(&sid(2), ADA, OURS, "two").await.accepted());
     let received = receiver.wait_for(4).await;
@@ -144,7 +145,7 @@ async fn an_autocreation_is_told_with_exactly_these_parameters(system: TestSyste
         let body = "hello, 1 + 1 & more";
         system.message(&sid(number), ada, ours, body).await;
         let conversation = holder(&system, ada).await;
-        let row = &system.fetch(&conversation).await;
+        let row = &system.fetch_conversation(&conversation).await;
         let participant = only(system.participants(&conversation).await);
         let message = only(system.messages(&conversation).await);
         let (services, created) = (services(row), &row["date_created"]);
@@ -240,7 +241,7 @@ async fn a_captured_message_is_told_with_exactly_these_parameters(system: TestSy
     ] {
         if number % 2 == 1 {
             system.number(ours, &[]).await;
-            system.bound(ada, ours).await;
+            system.bind(ada, ours).await;
         }
         let conversation = holder(&system, ada).await;
         let before = receiver.received().len();
@@ -255,7 +256,7 @@ async fn a_captured_message_is_told_with_exactly_these_parameters(system: TestSy
         ];
         let sent = system.simulator(&[&form[..], media].concat()).await;
         assert!(sent.accepted(), "{}", sent.text());
-        let row = system.fetch(&conversation).await;
+        let row = system.fetch_conversation(&conversation).await;
         let participant = only(system.participants(&conversation).await);
         let index = usize::from(number % 2 == 0);
         let message = system.messages(&conversation).await[index].clone();
@@ -304,12 +305,15 @@ async fn a_message_that_wakes_a_conversation_is_told_with_exactly_these_paramete
     let since = system.now();
     let receiver = hearing(&system, &[]).await;
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let inactive = [("State", "inactive")];
-    system.update(&conversation, &inactive).await.expect(200);
+    system
+        .update_conversation(&conversation, &inactive)
+        .await
+        .expect(200);
     system.advance(Duration::from_secs(2));
     system.message(&sid(1), ADA, OURS, "hello").await;
-    let row = system.fetch(&conversation).await;
+    let row = system.fetch_conversation(&conversation).await;
     let heard = heard(&system, &receiver, &conversation, &since, 0).await;
     assert_eq!(heard.len(), 2, "{heard:#?}");
     assert_eq!(heard[0]["EventType"], "onMessageAdded");
@@ -558,8 +562,8 @@ async fn changes_of_messages_are_told_with_exactly_these_parameters(system: Test
     system.number(OURS, &[]).await;
     let since = system.now();
     let receiver = hearing(&system, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
-    let row = system.fetch(&conversation).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
+    let row = system.fetch_conversation(&conversation).await;
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     let attributes = r#"{"urgent":true}"#;
     let mut sequence = 2;
@@ -634,7 +638,7 @@ async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     let url = format!("{}/post", receiver.url());
     let form = [("FriendlyName", "Ada & Co"), ("UniqueName", "ada")];
-    system.hear(&url, &[("Method", "GET")]).await;
+    system.set_post_webhook(&url, &[("Method", "GET")]).await;
     let created = system.post_with_webhooks("/v1/Conversations", &form).await;
     let conversation = text(&created.expect(201)["sid"]);
     system.run(&conversation).await;
@@ -657,7 +661,7 @@ async fn a_url_keeps_its_query_and_neither_credentials_nor_fragment_are_signed(s
     let host = host.strip_prefix("http://").expect("a URL");
     for (number, method) in ["POST", "GET"].into_iter().enumerate() {
         let url = format!("http://ada:secret@{host}/post?tenant=7&empty=#rc=2");
-        system.hear(&url, &[("Method", method)]).await;
+        system.set_post_webhook(&url, &[("Method", method)]).await;
         let created = system.post_with_webhooks("/v1/Conversations", &[]).await;
         let conversation = text(&created.expect(201)["sid"]);
         system.run(&conversation).await;
@@ -724,7 +728,7 @@ async fn what_an_event_says_does_not_follow_what_comes_later(system: TestSystem)
 async fn a_change_by_rest_that_does_not_ask_for_it_is_not_told(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}");
     let messages = format!("{path}/Messages");
     let added = system.post(&messages, &[("Body", "hello")]).await;
@@ -788,7 +792,7 @@ async fn a_filter_that_changes_later_brings_up_nothing_old(system: TestSystem) {
         ("Filters", "onMessageAdded"),
         ("Filters", "onConversationAdded"),
     ];
-    system.hear(&receiver.url(), &filters).await;
+    system.set_post_webhook(&receiver.url(), &filters).await;
     system.run(&conversation).await;
     system.message(&sid(5), ADA, OURS, "five").await;
     system.run(&conversation).await;
@@ -815,7 +819,7 @@ async fn a_webhook_is_not_told_of_what_came_before_it(system: TestSystem) {
             system.run(conversation).await;
         }
         if moment == "no webhook yet" {
-            system.hear(&receiver.url(), &[]).await;
+            system.set_post_webhook(&receiver.url(), &[]).await;
         }
     }
     system.message(&sid(3), ADA, OURS, "after").await;
@@ -834,10 +838,10 @@ async fn a_removed_webhook_is_told_of_nothing_more(system: TestSystem) {
     system.message(&sid(1), ADA, OURS, "one").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     system.run(&conversation).await;
-    system.hear("", &[]).await;
+    system.set_post_webhook("", &[]).await;
     system.message(&sid(2), ADA, OURS, "two").await;
     system.run(&conversation).await;
-    system.later(Duration::from_secs(600)).await;
+    system.advance_and_tick(Duration::from_secs(600)).await;
     assert_eq!(receiver.received().len(), 3);
 }
 
@@ -849,11 +853,11 @@ async fn a_webhook_set_again_is_not_told_of_what_came_in_between(system: TestSys
     system.run(&conversation).await;
     // Pending when the webhook goes, and while there is none.
     system.message(&sid(2), ADA, OURS, "pending").await;
-    system.hear("", &[]).await;
+    system.set_post_webhook("", &[]).await;
     for number in 3..6 {
         system.message(&sid(number), ADA, OURS, "between").await;
     }
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.run(&conversation).await;
     assert_eq!(receiver.received().len(), 3);
     system.message(&sid(6), ADA, OURS, "after").await;
@@ -866,13 +870,15 @@ async fn a_webhook_set_again_is_not_told_of_what_came_in_between(system: TestSys
 async fn what_waits_goes_to_the_edited_url(system: TestSystem) {
     let old = Receiver::start(|_| Reply::new(500, "")).await;
     let new = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&old.url(), &[]).await;
+    system.set_post_webhook(&old.url(), &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     system.run(&conversation).await;
-    system.hear(&new.url(), &[("Method", "GET")]).await;
-    system.later(Duration::from_secs(6)).await;
+    system
+        .set_post_webhook(&new.url(), &[("Method", "GET")])
+        .await;
+    system.advance_and_tick(Duration::from_secs(6)).await;
     assert_eq!(old.received().len(), 1);
     let received = new.received();
     assert_eq!(
@@ -907,7 +913,7 @@ async fn an_account_without_a_webhook_writes_no_cursor(system: TestSystem) {
         system.run(&conversation).await;
     }
     let conversation = text(&only(system.conversations().await)["sid"]);
-    let kept = system.kept(&conversation).await;
+    let kept = system.sort_keys(&conversation).await;
     assert!(!kept.contains(&"KP".to_owned()), "{kept:?}");
     let written = written.lock().expect("nobody panics with it in hand");
     assert!(!written.iter().any(|body| body.contains("\"KP\"")));
@@ -916,7 +922,7 @@ async fn an_account_without_a_webhook_writes_no_cursor(system: TestSystem) {
 
 async fn changes_of_all_kinds_are_told_in_their_order(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
@@ -973,7 +979,7 @@ async fn changes_of_all_kinds_are_told_in_their_order(system: TestSystem) {
 async fn a_crowd_of_messages_is_told_in_order_and_each_once(system: TestSystem) {
     const CROWD: u64 = 30;
     let receiver = hearing(&system, &[]).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
     let messages = (0..CROWD).map(|number| {
         let system = system.clone();
@@ -1015,7 +1021,7 @@ async fn a_crowd_of_messages_is_told_in_order_and_each_once(system: TestSystem) 
 
 async fn each_conversation_counts_its_own_events(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
     let froms: Vec<String> = (0..8)
         .map(|number| format!("+1555100{number:04}"))

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use routing::RETRY_DELAYS_S;
+use tests::carrier::sid;
+use tests::crash::at_each_call;
+use tests::json::text;
 use tests::receiver::{Received, Receiver, Reply, parameters};
-use tests::system::{OURS, TestSystem, sid, text};
+use tests::system::{OURS, TestSystem};
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,8 +94,8 @@ async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSys
         Reply::new(status, "")
     })
     .await;
-    let system = system.dispatch().await;
-    system.hear(&receiver.url(), &[]).await;
+    let system = system.start_dispatcher().await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     let created = system
         .post_with_webhooks("/v1/Conversations", &[("FriendlyName", "x")])
         .await
@@ -103,7 +106,7 @@ async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSys
         if receiver.received().len() >= 3 {
             break;
         }
-        system.pass("PT40S").await;
+        system.advance_by_door("PT40S").await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let received = receiver.wait_for(3).await;
@@ -130,7 +133,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSyste
         Reply::new(status, "")
     })
     .await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let conversation = created(&system, 0).await;
     let mut failed = system.app.clock.now();
@@ -140,7 +143,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSyste
         // Before its time nothing is tried, whoever rings and whatever the clock and the sweep find.
         let delay = Duration::from_secs(delay_s.unsigned_abs());
         let early = delay * 6 / 10;
-        system.later(early).await;
+        system.advance_and_tick(early).await;
         let from = format!("+1555100{:04}", 0);
         let body = attempts.to_string();
         system
@@ -153,7 +156,9 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSyste
         }
         // At its time, and a tenth at most, it is.
         failed = system.app.clock.now() + (delay / 2);
-        system.later(delay / 2 + Duration::from_secs(1)).await;
+        system
+            .advance_and_tick(delay / 2 + Duration::from_secs(1))
+            .await;
         let received = receiver.received();
         if attempts < RETRY_DELAYS_S.len() as u64 {
             assert_eq!(received.len() as u64, attempts + 1, "{delay_s}");
@@ -187,7 +192,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSyste
 async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
     let failure = || Reply::new(500, "").after(Duration::from_millis(100));
     let receiver = Receiver::start(move |_| failure()).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let conversation = created(&system, 1).await;
     system.run(&conversation).await;
@@ -201,7 +206,7 @@ async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
         1 + ends.filter(|end| *end < seconds).count()
     };
     for (jump, seconds) in [("PT1H", 3_600.0), ("PT14H", 54_000.0)] {
-        system.pass(jump).await;
+        system.advance_by_door(jump).await;
         let told = receiver.received();
         let counts: Vec<String> = (0..within(seconds))
             .map(|count| count.to_string())
@@ -209,7 +214,7 @@ async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
         assert_eq!(parameters(&told, "RetryCount"), counts, "{jump}");
     }
     // The last attempt at the first event, and the first at the second.
-    system.pass("PT12H").await;
+    system.advance_by_door("PT12H").await;
     let told = receiver.received();
     let second = told
         .iter()
@@ -224,12 +229,12 @@ async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
 /// What is passed over leaves its failures behind.
 async fn attempts_are_counted_for_each_event(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let conversation = created(&system, 0).await;
     system.run(&conversation).await;
     for pause in [6, 40] {
-        system.later(Duration::from_secs(pause)).await;
+        system.advance_and_tick(Duration::from_secs(pause)).await;
     }
     assert_eq!(
         parameters(&receiver.received(), "RetryCount"),
@@ -237,8 +242,8 @@ async fn attempts_are_counted_for_each_event(system: TestSystem) {
     );
     // Nobody wants to hear of what failed any more.
     let filters = [("Filters", "onMessageAdded")];
-    system.hear(&receiver.url(), &filters).await;
-    system.later(Duration::from_secs(140)).await;
+    system.set_post_webhook(&receiver.url(), &filters).await;
+    system.advance_and_tick(Duration::from_secs(140)).await;
     let received = receiver.received();
     assert_eq!(received.len(), 4);
     let last = &received[3];
@@ -246,7 +251,7 @@ async fn attempts_are_counted_for_each_event(system: TestSystem) {
     assert_eq!(last.parameter("RetryCount"), Some("0"), "its own attempts");
     // And its own pauses: the first is 5 s.
     receiver.answer(|_| Reply::new(200, ""));
-    system.later(Duration::from_secs(6)).await;
+    system.advance_and_tick(Duration::from_secs(6)).await;
     let received = receiver.received();
     assert_eq!(received.len(), 5, "tried again after the first pause");
     assert_eq!(received[4].parameter("RetryCount"), Some("1"));
@@ -255,21 +260,23 @@ async fn attempts_are_counted_for_each_event(system: TestSystem) {
 async fn a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one(system: TestSystem) {
     let old = Receiver::start(|_| Reply::new(500, "")).await;
     let new = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&old.url(), &[]).await;
+    system.set_post_webhook(&old.url(), &[]).await;
     system.autocreation(OURS).await;
     let conversation = created(&system, 0).await;
     system.run(&conversation).await;
     for delay_s in &RETRY_DELAYS_S[..6] {
         let delay = Duration::from_secs(delay_s.unsigned_abs());
-        system.later(delay * 11 / 10 + Duration::from_secs(1)).await;
+        system
+            .advance_and_tick(delay * 11 / 10 + Duration::from_secs(1))
+            .await;
     }
     assert_eq!(old.received().len(), 7);
-    system.hear("", &[]).await;
-    system.hear(&new.url(), &[]).await;
+    system.set_post_webhook("", &[]).await;
+    system.set_post_webhook(&new.url(), &[]).await;
     system.message(&sid(1), "+15551000000", OURS, "after").await;
     system.run(&conversation).await;
     // Two hours to go until the old one's next attempt: more than anybody should wait for something else.
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     let received = new.received();
     assert_eq!(parameters(&received, "Body"), ["after"]);
     assert_eq!(parameters(&received, "RetryCount"), ["0"]);
@@ -277,7 +284,7 @@ async fn a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one(system
 
 async fn retry_after_is_the_least_pause(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let http_date = |seconds: u64| {
         let at = system.app.clock.now() + Duration::from_secs(seconds);
@@ -320,7 +327,9 @@ async fn retry_after_is_the_least_pause(system: TestSystem) {
     instants.sort_unstable();
     for instant in instants {
         let left = instant.duration_since(system.app.clock.now());
-        system.later(left.try_into().unwrap_or_default()).await;
+        system
+            .advance_and_tick(left.try_into().unwrap_or_default())
+            .await;
         let told = receiver.received();
         let now = system.app.clock.now();
         for ((says, first, last), conversation) in cases.iter().zip(&conversations) {
@@ -348,8 +357,8 @@ async fn a_conversation_that_fails_holds_up_no_other(system: TestSystem) {
         }
     })
     .await;
-    system.hear(&receiver.url(), &[]).await;
-    let system = system.dispatch().await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
+    let system = system.start_dispatcher().await;
     system
         .message(&sid(50), "+15551000000", OURS, "fails")
         .await;
@@ -379,7 +388,7 @@ async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed
 ) {
     let elsewhere = Receiver::start(|_| Reply::new(200, "")).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let mut conversations = Vec::new();
     for (number, status) in (0..).zip([
@@ -395,7 +404,7 @@ async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed
         conversations.push(conversation);
     }
     receiver.answer(|_| Reply::new(200, ""));
-    system.later(Duration::from_secs(6)).await;
+    system.advance_and_tick(Duration::from_secs(6)).await;
     for conversation in &conversations {
         assert_told_in_order(&receiver.received(), conversation, 3);
         let own = of_conversation(&receiver.received(), conversation);
@@ -406,7 +415,7 @@ async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed
 
 async fn a_success_is_one_whatever_its_status_and_body(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let huge = "x".repeat(50 * 1024 * 1024);
     for (number, reply) in (0..).zip([
@@ -546,7 +555,7 @@ impl Rogue {
 
 async fn servers_that_misbehave_are_told_in_the_end(system: TestSystem) {
     let rogue = Rogue::start().await;
-    system.hear(&rogue.url, &[]).await;
+    system.set_post_webhook(&rogue.url, &[]).await;
     let fine = ["drip", "hang_in_body", "cut"];
     let failing = [
         "close",
@@ -578,14 +587,14 @@ async fn servers_that_misbehave_are_told_in_the_end(system: TestSystem) {
     for kind in fine.into_iter().chain(failing) {
         assert_eq!(rogue.came(kind).len(), 1, "{kind}");
     }
-    system.later(Duration::from_secs(6)).await;
+    system.advance_and_tick(Duration::from_secs(6)).await;
     for kind in fine {
         assert_eq!(rogue.came(kind).len(), 1, "{kind} was a success");
     }
     for kind in failing {
         assert_eq!(rogue.came(kind).len(), 2, "{kind} is told again");
     }
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     for kind in fine.into_iter().chain(failing) {
         assert!(rogue.came(kind).len() <= 2, "{kind} has heard it");
     }
@@ -604,11 +613,11 @@ async fn a_url_that_nobody_answers_at_is_tried_again(system: TestSystem) {
         // Speaks HTTP, and no TLS.
         &receiver.url().replace("http:", "https:"),
     ]) {
-        system.hear(url, &[]).await;
+        system.set_post_webhook(url, &[]).await;
         let conversation = created(&system, number).await;
         system.run(&conversation).await;
-        system.hear(&receiver.url(), &[]).await;
-        system.later(Duration::from_secs(6)).await;
+        system.set_post_webhook(&receiver.url(), &[]).await;
+        system.advance_and_tick(Duration::from_secs(6)).await;
         let received = of_conversation(&receiver.received(), &conversation);
         assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2"], "{url}");
         assert_eq!(
@@ -624,7 +633,7 @@ const CALLS: u32 = 14;
 
 async fn a_fault_at_any_call_of_a_run_loses_and_doubles_nothing(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let mut number = 0;
     for fault in [
@@ -660,13 +669,13 @@ async fn a_fault_at_any_call_of_a_run_loses_and_doubles_nothing(system: TestSyst
         assert!(came_to_it, "{fault:?}");
     }
     let count = receiver.received().len();
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     assert_eq!(receiver.received().len(), count);
 }
 
 async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     let mut conversations = Vec::new();
     let mut killed = 0;
@@ -683,13 +692,13 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
         "{killed} of {} were killed",
         conversations.len()
     );
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     let received = receiver.received();
     for conversation in &conversations {
         assert_told_in_order(&received, conversation, 3);
     }
     // Nothing more comes, and what comes then is told.
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     assert_eq!(receiver.received().len(), received.len());
     for (number, conversation) in (0..).zip(&conversations) {
         let from = format!("+1555100{number:04}");
@@ -709,7 +718,7 @@ async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(sys
         _ => Reply::new(200, ""),
     })
     .await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     let conversation = created(&system, 0).await;
     let run = tokio::spawn({
         let (system, conversation) = (system.clone(), conversation.clone());
@@ -722,7 +731,7 @@ async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(sys
     // Whoever comes now respects the lease of the dead.
     system.run(&conversation).await;
     assert_eq!(receiver.received().len(), 2);
-    system.later(RECOVERY).await;
+    system.advance_and_tick(RECOVERY).await;
     let received = receiver.received();
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "1", "2"]);
     assert_told_in_order(&received, &conversation, 3);
@@ -732,9 +741,9 @@ async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(sys
 /// At any call about the conversation whose ring was lost, or about how far the sweep has come.
 async fn a_clock_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
-    for nth in 1.. {
+    at_each_call(8..=59, async |nth| {
         let conversation = created(&system, u64::from(nth)).await;
         system.advance(RECOVERY);
         let about = conversation.clone();
@@ -745,20 +754,18 @@ async fn a_clock_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
         // The last call arrives, or does not.
         let (tick, arrives) = (system.tick(), nth % 2 == 0);
         let killed = system.killed_at_call(counts, nth, arrives, tick).await;
-        system.later(RECOVERY).await;
+        system.advance_and_tick(RECOVERY).await;
         assert_told_in_order(&receiver.received(), &conversation, 3);
-        if !killed {
-            assert!((8..60).contains(&nth), "a tick has {nth} such calls");
-            break;
-        }
-    }
+        killed
+    })
+    .await;
 }
 
 /// More than is read at once is owed since longer than the sweep looks back.
 async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSystem) {
     const BACKLOG: u64 = 70;
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     // Killed at what comes after that many moves of the cursor.
     let kills = [20, 51, 52, 53, 54];
@@ -774,7 +781,7 @@ async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSys
         conversations.push(conversation);
     }
     for pause in [6, 40, 140, 700, 2_000] {
-        system.later(Duration::from_secs(pause)).await;
+        system.advance_and_tick(Duration::from_secs(pause)).await;
     }
     receiver.answer(|_| Reply::new(200, ""));
     system.advance(Duration::from_secs(4_000));
@@ -799,7 +806,7 @@ async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSys
     }
     // Nobody rings; time alone goes by.
     for _ in 0..3 {
-        system.later(RECOVERY).await;
+        system.advance_and_tick(RECOVERY).await;
     }
     let received = receiver.received();
     for (conversation, kill) in conversations.iter().zip(kills) {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tests::carrier::{CARRIER_ATTEMPTS, sid, twilio_form};
+use tests::json::{keys, only, text};
 use tests::receiver::{Receiver, Reply};
-use tests::system::{
-    ADA, BOB, CARRIER_ATTEMPTS, OURS, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem, basic, keys, only,
-    sid, text, twilio_form,
-};
+use tests::rest::basic_credentials;
+use tests::system::{ADA, BOB, OURS, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem};
 
 on_both_engines!(
     a_captured_message_reaches_every_other_participant_from_its_own_proxy,
@@ -47,7 +47,7 @@ const OURS_2: &str = "+15550002223";
 const OURS_3: &str = "+15550002224";
 
 async fn a_captured_message_reaches_every_other_participant_from_its_own_proxy(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let conversation = three(&system).await;
     let messages = [
         (ADA, OURS, "Ada", [(OURS_2, BOB), (OURS_3, CAROL)]),
@@ -57,7 +57,7 @@ async fn a_captured_message_reaches_every_other_participant_from_its_own_proxy(s
     for (number, (from, to, body, _)) in (1..).zip(&messages) {
         system.message(&sid(number), from, to, body).await;
     }
-    system.sent(6).await;
+    system.wait_for_outbox(6).await;
     quiet(&system, &conversation).await;
     let sent = system.outbox().await;
     assert_eq!(sent.len(), 6, "{sent:#?}");
@@ -123,7 +123,10 @@ async fn a_message_from_whatsapp_reaches_the_others_each_on_its_channel(system: 
     // The same number and channel prefix apart: two addresses, two participants.
     let ada = format!("whatsapp:{ADA}");
     for address in [&carol, &ada] {
-        system.add(&conversation, address, &ours).await.expect(201);
+        system
+            .add_participant(&conversation, address, &ours)
+            .await
+            .expect(201);
     }
     system.message(&sid(1), &carol, &ours, "by WhatsApp").await;
     system.message(&sid(2), ADA, OURS, "by SMS").await;
@@ -169,7 +172,7 @@ async fn a_message_by_rest_reaches_everyone_but_its_author(system: TestSystem) {
 async fn a_message_by_rest_is_relayed_with_webhooks_or_without(system: TestSystem) {
     let conversation = two(&system).await;
     let told = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&told.url(), &[]).await;
+    system.set_post_webhook(&told.url(), &[]).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let quiet = [("Body", "quiet")];
     system.post(&path, &quiet).await.expect(201);
@@ -188,7 +191,10 @@ async fn a_message_by_rest_is_relayed_with_webhooks_or_without(system: TestSyste
 async fn an_author_under_two_proxies_gets_neither_copy(system: TestSystem) {
     let conversation = two(&system).await;
     system.number(OURS_3, &[]).await;
-    system.add(&conversation, ADA, OURS_3).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS_3)
+        .await
+        .expect(201);
     system.message(&sid(1), ADA, OURS, "by the first").await;
     system.message(&sid(2), ADA, OURS_3, "by the second").await;
     say(&system, &conversation, "Author", ADA, "in her name").await;
@@ -209,9 +215,12 @@ async fn a_chat_participant_gets_nothing(system: TestSystem) {
     say(&system, &conversation, "Author", "system", "hello, both").await;
     system.run(&conversation).await;
     assert_eq!(system.outbox().await, Vec::<Value>::new());
-    assert_eq!(system.outbound().await, []);
+    assert_eq!(system.outbound_records().await, []);
     system.number(OURS, &[]).await;
-    system.add(&conversation, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
     say(&system, &conversation, "Author", "carol", "hello, Ada").await;
     system.message(&sid(1), ADA, OURS, "hello, Carol").await;
     system.run(&conversation).await;
@@ -259,7 +268,7 @@ async fn an_empty_message_is_sent_to_nobody(system: TestSystem) {
     system.run(&conversation).await;
     assert_eq!(system.bodies(&conversation).await, ["", "something"]);
     assert_eq!(only(system.outbox().await)["body"], "something");
-    assert_eq!(system.outbound().await.len(), 1);
+    assert_eq!(system.outbound_records().await.len(), 1);
 }
 
 async fn the_first_message_of_an_autocreated_conversation_is_relayed_to_nobody(system: TestSystem) {
@@ -268,7 +277,10 @@ async fn the_first_message_of_an_autocreated_conversation_is_relayed_to_nobody(s
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "first").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     system.message(&sid(2), ADA, OURS, "second").await;
     system.run(&conversation).await;
     let sent = only(system.outbox().await);
@@ -277,7 +289,7 @@ async fn the_first_message_of_an_autocreated_conversation_is_relayed_to_nobody(s
 }
 
 async fn an_answer_by_rest_reaches_the_consumer_of_an_autocreated_conversation(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.number(OURS, &[]).await;
     system.autocreation(OURS).await;
     answered(&system).await;
@@ -285,7 +297,7 @@ async fn an_answer_by_rest_reaches_the_consumer_of_an_autocreated_conversation(s
 
 /// The simulator receives on such an address; what is sent from it is kept there like any other.
 async fn an_address_configuration_alone_is_enough_to_answer(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
     answered(&system).await;
 }
@@ -294,7 +306,7 @@ async fn answered(system: &TestSystem) {
     system.message(&sid(1), ADA, OURS, "hello?").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     say(system, &conversation, "Author", "agent", "hello!").await;
-    let sent = only(system.sent(1).await);
+    let sent = only(system.wait_for_outbox(1).await);
     assert_eq!(sent["body"], "hello!");
     assert_eq!(sent["from"], OURS);
     assert_eq!(sent["to"], json!([ADA]));
@@ -313,9 +325,15 @@ async fn who_takes_part_when_the_message_is_committed_gets_it(system: TestSystem
     let path = format!("/v1/Conversations/{conversation}/Participants/{bob}");
     system.delete(&path).await.expect(204);
     system.message(&sid(2), ADA, OURS, "nobody is here").await;
-    system.add(&conversation, CAROL, OURS_3).await.expect(201);
+    system
+        .add_participant(&conversation, CAROL, OURS_3)
+        .await
+        .expect(201);
     system.message(&sid(3), ADA, OURS, "Carol is here").await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     system.message(&sid(4), ADA, OURS, "both are here").await;
     system.run(&conversation).await;
     let sent = system.outbox().await;
@@ -327,7 +345,7 @@ async fn who_takes_part_when_the_message_is_committed_gets_it(system: TestSystem
 async fn a_participant_that_moves_is_sent_to_from_its_new_proxy(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.number(OURS_2, &[]).await;
-    let (conversation, ada) = system.bound(ADA, OURS).await;
+    let (conversation, ada) = system.bind(ADA, OURS).await;
     say(&system, &conversation, "Author", "system", "before").await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{ada}");
     let moved = [("MessagingBinding.ProxyAddress", OURS_2)];
@@ -403,7 +421,10 @@ async fn a_message_that_wakes_an_inactive_conversation_is_relayed(system: TestSy
     let conversation = two(&system).await;
     for number in [1, 2] {
         let inactive = [("State", "inactive")];
-        system.update(&conversation, &inactive).await.expect(200);
+        system
+            .update_conversation(&conversation, &inactive)
+            .await
+            .expect(200);
         match number {
             1 => {
                 system.message(&sid(1), ADA, OURS, "by carrier").await;
@@ -412,7 +433,10 @@ async fn a_message_that_wakes_an_inactive_conversation_is_relayed(system: TestSy
                 say(&system, &conversation, "Author", ADA, "by REST").await;
             }
         }
-        assert_eq!(system.fetch(&conversation).await["state"], "active");
+        assert_eq!(
+            system.fetch_conversation(&conversation).await["state"],
+            "active"
+        );
         system.run(&conversation).await;
     }
     let sent = system.outbox().await;
@@ -424,7 +448,10 @@ async fn what_came_before_the_close_is_sent_after_it(system: TestSystem) {
     let conversation = two(&system).await;
     system.message(&sid(1), ADA, OURS, "just in time").await;
     let closed = [("State", "closed")];
-    system.update(&conversation, &closed).await.expect(200);
+    system
+        .update_conversation(&conversation, &closed)
+        .await
+        .expect(200);
     system.message(&sid(2), ADA, OURS, "too late").await;
     system.run(&conversation).await;
     let sent = only(system.outbox().await);
@@ -439,7 +466,7 @@ async fn what_a_pre_action_webhook_makes_of_a_message_is_relayed(system: TestSys
         Reply::json(json!({"body": format!("Ada: {body}")}).to_string())
     })
     .await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "by carrier").await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let form = [("Author", ADA), ("Body", "by REST")];
@@ -457,7 +484,7 @@ async fn what_a_pre_action_webhook_makes_of_a_message_is_relayed(system: TestSys
 async fn what_a_pre_action_webhook_rejects_is_not_relayed(system: TestSystem) {
     let conversation = two(&system).await;
     let veto = Receiver::start(|_| Reply::new(403, "")).await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "rejected").await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let rejected = system.post_with_webhooks(&path, &[("Body", "rejected")]);
@@ -469,14 +496,17 @@ async fn what_a_pre_action_webhook_rejects_is_not_relayed(system: TestSystem) {
 }
 
 async fn a_message_stays_in_its_conversation(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let first = two(&system).await;
-    let (second, _) = system.bound(ADA, OURS_2).await;
+    let (second, _) = system.bind(ADA, OURS_2).await;
     system.number(OURS_3, &[]).await;
-    system.add(&second, CAROL, OURS_3).await.expect(201);
+    system
+        .add_participant(&second, CAROL, OURS_3)
+        .await
+        .expect(201);
     system.message(&sid(1), ADA, OURS, "to Bob").await;
     system.message(&sid(2), ADA, OURS_2, "to Carol").await;
-    system.sent(2).await;
+    system.wait_for_outbox(2).await;
     quiet(&system, &first).await;
     quiet(&system, &second).await;
     let sent = system.outbox().await;
@@ -494,24 +524,24 @@ async fn a_message_stays_in_its_conversation(system: TestSystem) {
 }
 
 async fn a_repetition_by_the_carrier_is_relayed_once(system: TestSystem) {
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let conversation = two(&system).await;
     for _ in 0..3 {
         assert!(system.message(&sid(1), ADA, OURS, "one").await.accepted());
     }
     system.message(&sid(2), ADA, OURS, "two").await;
-    system.sent(2).await;
+    system.wait_for_outbox(2).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     quiet(&system, &conversation).await;
     assert_eq!(bodies(&system.outbox().await, BOB), ["one", "two"]);
-    assert_eq!(system.outbound().await.len(), 2);
+    assert_eq!(system.outbound_records().await.len(), 2);
 }
 
 async fn concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes(
     system: TestSystem,
 ) {
     const EACH: u64 = 10;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let conversation = three(&system).await;
     let by_carrier = |from: &'static str, to: &'static str, first: u64| {
         let system = system.clone();
@@ -541,7 +571,7 @@ async fn concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes(
     }
     // Ada and Bob lack their own.
     let count = usize::try_from(2 * EACH + 2 * EACH + 3 * EACH).expect("few");
-    system.sent(count).await;
+    system.wait_for_outbox(count).await;
     quiet(&system, &conversation).await;
     let sent = system.outbox().await;
     assert_eq!(sent.len(), count);
@@ -579,8 +609,11 @@ async fn twilio_is_asked_exactly_so(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     system.number(OURS, &[("Carrier", "twilio")]).await;
     system.number(OURS_2, &[("Carrier", "twilio")]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     let form = twilio_form("SM1", ADA, OURS, "one, 1 + 1 & 👋").map(|(name, value)| match name {
         "MessageSid" | "SmsSid" | "SmsMessageSid" => (name, "MM00000000000000000000000000000001"),
         "NumMedia" => (name, "2"),
@@ -606,7 +639,7 @@ async fn twilio_is_asked_exactly_so(system: TestSystem) {
         );
         assert_eq!(
             received.header("Authorization"),
-            basic(TWILIO_ACCOUNT, TWILIO_TOKEN)
+            basic_credentials(TWILIO_ACCOUNT, TWILIO_TOKEN)
         );
         let content_type = received.header("Content-Type");
         assert!(
@@ -639,7 +672,7 @@ async fn twilio_is_asked_exactly_so(system: TestSystem) {
         expected(&[("Body", "two"), ("From", OURS), ("To", ADA)])
     );
     // The carrier's own id is kept.
-    for record in system.outbound().await {
+    for record in system.outbound_records().await {
         assert_eq!(record.state, "sent");
         assert_eq!(record.carrier_id.as_deref(), Some(CARRIER_ID));
     }
@@ -650,7 +683,7 @@ async fn twilio_is_asked_for_whatsapp_with_the_prefix(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     system.number(&ours, &[("Carrier", "twilio")]).await;
-    let (conversation, _) = system.bound(&ada, &ours).await;
+    let (conversation, _) = system.bind(&ada, &ours).await;
     say(&system, &conversation, "Author", "system", "hello").await;
     settle(&system, &conversation).await;
     let received = twilio.received();
@@ -668,8 +701,11 @@ async fn each_is_sent_by_the_carrier_of_its_own_proxy(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     system.number(OURS, &[("Carrier", "twilio")]).await;
     system.number(OURS_2, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     say(&system, &conversation, "Author", "system", "hello").await;
     settle(&system, &conversation).await;
     let received = twilio.received();
@@ -697,8 +733,11 @@ async fn at_twilio(system: &TestSystem) -> (Receiver, TestSystem) {
 async fn two(system: &TestSystem) -> String {
     system.number(OURS, &[]).await;
     system.number(OURS_2, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     conversation
 }
 
@@ -706,7 +745,10 @@ async fn two(system: &TestSystem) -> String {
 async fn three(system: &TestSystem) -> String {
     let conversation = two(system).await;
     system.number(OURS_3, &[]).await;
-    system.add(&conversation, CAROL, OURS_3).await.expect(201);
+    system
+        .add_participant(&conversation, CAROL, OURS_3)
+        .await
+        .expect(201);
     chat(system, &conversation, "dan").await;
     conversation
 }
@@ -735,7 +777,7 @@ async fn say(
 async fn settle(system: &TestSystem, conversation: &str) {
     system.run(conversation).await;
     system.run(conversation).await;
-    system.later(Duration::from_secs(660)).await;
+    system.advance_and_tick(Duration::from_secs(660)).await;
     system.run(conversation).await;
 }
 

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::join_all;
 use routing::RETRY_DELAYS_S;
 use serde_json::{Value, json};
-use tests::system::{
-    ACCOUNT, ADA, BOB, OURS, OutboundRecord, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem, basic, sid,
-    text,
-};
+use tests::carrier::sid;
+use tests::crash::at_each_call;
+use tests::items::OutboundRecord;
+use tests::json::text;
+use tests::rest::basic_credentials;
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem};
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,17 +66,17 @@ async fn a_throttled_message_is_sent_when_its_time_has_come_and_once(system: Tes
     assert_eq!(carrier.asked(ADA), ["one"]);
     assert_eq!(carrier.asked(BOB), ["one", "two"]);
     // Neither time nor a further message brings it before.
-    system.later(Duration::from_secs(570)).await;
+    system.advance_and_tick(Duration::from_secs(570)).await;
     post(&system, &conversation, "three").await;
     system.run(&conversation).await;
     assert_eq!(carrier.asked(ADA), ["one"]);
     assert_eq!(carrier.asked(BOB), ["one", "two", "three"]);
     carrier.act(|_| Act::Take);
-    system.later(Duration::from_secs(100)).await;
+    system.advance_and_tick(Duration::from_secs(100)).await;
     let expected = ["one", "one", "two", "three"];
     assert_eq!(carrier.asked(ADA), expected);
     for _ in 0..3 {
-        system.later(A_DAY).await;
+        system.advance_and_tick(A_DAY).await;
         system.run(&conversation).await;
     }
     assert_eq!(carrier.asked(ADA), expected);
@@ -84,7 +86,7 @@ async fn a_throttled_message_is_sent_when_its_time_has_come_and_once(system: Tes
 
 async fn the_clock_brings_what_waits(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     carrier.act(|asked| match asked.to.as_str() {
         ADA => say(429, ""),
         _ => Act::Take,
@@ -95,7 +97,7 @@ async fn the_clock_brings_what_waits(system: TestSystem) {
     carrier.act(|_| Act::Take);
     post(&system, &conversation, "two").await;
     carrier.wait_for(3).await;
-    system.pass("PT11M").await;
+    system.advance_by_door("PT11M").await;
     carrier.wait_for(5).await;
     wait_for_states(&system, [("sent", 4)].into()).await;
     assert_eq!(carrier.asked(ADA), ["one", "one", "two"]);
@@ -118,7 +120,7 @@ async fn a_refused_message_is_never_sent_again_and_holds_up_nobody(system: TestS
     for address in [ADA, BOB] {
         assert_eq!(carrier.asked(address), ["one", "two", "three"]);
     }
-    let records = system.outbound().await;
+    let records = system.outbound_records().await;
     let failed: Vec<_> = records.iter().filter(|r| r.state == "failed").collect();
     assert_eq!(failed.len(), 1, "{records:#?}");
     assert_eq!(failed[0].to, ADA);
@@ -163,12 +165,12 @@ async fn what_may_have_been_taken_is_never_sent_again(system: TestSystem) {
     }
     carrier.act(|_| Act::Take);
     for time in [Duration::from_secs(10), A_WHILE, A_DAY, A_DAY] {
-        system.later(time).await;
+        system.advance_and_tick(time).await;
         system.run(&conversation).await;
     }
     assert_eq!(carrier.asked(ADA), expected);
     assert_eq!(carrier.asked(BOB), expected);
-    for record in system.outbound().await {
+    for record in system.outbound_records().await {
         let (index, _) = body_of(&system, &conversation, &record).await;
         let state = match record.to == ADA && index % 2 == 0 {
             true => "unknown",
@@ -225,11 +227,14 @@ async fn a_status_counts_though_the_rest_hangs(system: TestSystem) {
     });
     let conversation = system.conversation(&[]).await;
     for (address, ..) in cases {
-        system.add(&conversation, address, OURS).await.expect(201);
+        system
+            .add_participant(&conversation, address, OURS)
+            .await
+            .expect(201);
     }
     post(&system, &conversation, "hello").await;
     system.run(&conversation).await;
-    let records = system.outbound().await;
+    let records = system.outbound_records().await;
     for (address, state, _) in cases {
         let record = records.iter().find(|record| record.to == address);
         assert_eq!(record.expect("a record").state, state, "{address}");
@@ -257,7 +262,7 @@ async fn who_is_held_up_before_the_call_does_not_call(system: TestSystem) {
     );
     system.wire.heal();
     assert_eq!(carrier.asked(ADA), [""; 0]);
-    system.later(A_WHILE).await;
+    system.advance_and_tick(A_WHILE).await;
     for address in [ADA, BOB] {
         assert_eq!(carrier.asked(address), ["hello"]);
     }
@@ -301,7 +306,7 @@ async fn what_surely_was_not_taken_is_sent_in_order_later(system: TestSystem) {
         }
         system.run(&conversation).await;
         carrier.act(|_| Act::Take);
-        system.later(Duration::from_secs(10)).await;
+        system.advance_and_tick(Duration::from_secs(10)).await;
         asked.push(bodies[0].clone());
         asked.extend(bodies);
         assert_eq!(carrier.asked(ADA), asked, "{status}");
@@ -331,8 +336,8 @@ async fn a_carrier_that_cannot_be_reached_gets_all_in_order_later(system: TestSy
         let before = states(&system).await;
         assert_eq!(before.get("waiting"), Some(&2), "{url}: {before:?}");
         // It fails once more.
-        system.later(Duration::from_secs(10)).await;
-        reachable.later(Duration::from_secs(60)).await;
+        system.advance_and_tick(Duration::from_secs(10)).await;
+        reachable.advance_and_tick(Duration::from_secs(60)).await;
         for address in [ADA, BOB] {
             assert_eq!(carrier.asked(address), expected, "{url}");
         }
@@ -349,15 +354,18 @@ async fn without_credentials_messages_wait_for_them(system: TestSystem) {
         post(&without, &conversation, body).await;
     }
     without.run(&conversation).await;
-    without.later(A_WHILE).await;
+    without.advance_and_tick(A_WHILE).await;
     without.run(&conversation).await;
     assert_eq!(states(&with).await, [("waiting", 2)].into());
-    with.later(Duration::from_secs(3_600)).await;
+    with.advance_and_tick(Duration::from_secs(3_600)).await;
     for address in [ADA, BOB] {
         assert_eq!(carrier.asked(address), ["one", "two"]);
     }
     for asked in carrier.all() {
-        assert_eq!(asked.authorization, basic(TWILIO_ACCOUNT, TWILIO_TOKEN));
+        assert_eq!(
+            asked.authorization,
+            basic_credentials(TWILIO_ACCOUNT, TWILIO_TOKEN)
+        );
     }
 }
 
@@ -376,7 +384,7 @@ async fn without_its_number_a_message_waits_and_the_others_go(system: TestSystem
     assert_eq!(carrier.asked(ADA), Vec::<String>::new());
     assert_eq!(carrier.asked(BOB), ["one", "two"]);
     system.number(OURS, &[("Carrier", "twilio")]).await;
-    system.later(Duration::from_secs(10)).await;
+    system.advance_and_tick(Duration::from_secs(10)).await;
     assert_eq!(carrier.asked(ADA), ["one", "two"]);
     settle(&system, &conversation).await;
     assert_eq!(carrier.asked(ADA), ["one", "two"]);
@@ -402,7 +410,7 @@ async fn a_failing_recipient_holds_up_no_other_and_loses_nothing(system: TestSys
     assert_eq!(carrier.asked(BOB), expected);
     assert_eq!(carrier.asked(ADA), expected[..1]);
     carrier.act(|_| Act::Take);
-    system.later(Duration::from_secs(700)).await;
+    system.advance_and_tick(Duration::from_secs(700)).await;
     settle(&system, &conversation).await;
     assert_eq!(carrier.asked(ADA)[1..], expected);
     assert_eq!(carrier.asked(BOB), expected);
@@ -428,14 +436,14 @@ async fn two_failing_recipients_wait_each_for_its_own_time(system: TestSystem) {
     }
     system.run(&conversation).await;
     carrier.act(|_| Act::Take);
-    system.later(Duration::from_secs(700)).await;
+    system.advance_and_tick(Duration::from_secs(700)).await;
     assert_eq!(carrier.asked(ADA), ["one", "one", "two"]);
     assert_eq!(carrier.asked(BOB), ["one"]);
     post(&system, &conversation, "three").await;
     system.run(&conversation).await;
     assert_eq!(carrier.asked(ADA), ["one", "one", "two", "three"]);
     assert_eq!(carrier.asked(BOB), ["one"]);
-    system.later(Duration::from_secs(3_600)).await;
+    system.advance_and_tick(Duration::from_secs(3_600)).await;
     assert_eq!(carrier.asked(BOB), ["one", "one", "two", "three"]);
     settle(&system, &conversation).await;
     assert_eq!(states(&system).await, [("sent", 6)].into());
@@ -447,7 +455,7 @@ async fn a_carrier_that_hangs_is_not_asked_again_and_others_do_not_wait(system: 
         (ADA, "one") => Act::Hang,
         _ => Act::Take,
     });
-    let (other, _) = system.bound(ADA, OURS_2).await;
+    let (other, _) = system.bind(ADA, OURS_2).await;
     post(&system, &hung, "one").await;
     post(&system, &hung, "two").await;
     post(&system, &other, "elsewhere").await;
@@ -488,7 +496,7 @@ async fn what_is_given_up_after_a_day_lets_the_next_go(system: TestSystem) {
         // Pauses grow by up to a tenth.
         let delay_s = u64::try_from(delay_s).expect("a pause");
         let pause = Duration::from_secs(delay_s + delay_s / 10 + 1);
-        system.later(pause).await;
+        system.advance_and_tick(pause).await;
     }
     let mut expected = vec!["one"; 1 + RETRY_DELAYS_S.len()];
     expected.push("two");
@@ -498,7 +506,7 @@ async fn what_is_given_up_after_a_day_lets_the_next_go(system: TestSystem) {
     expected.push("three");
     carrier.act(|_| Act::Take);
     for _ in 0..2 {
-        system.later(A_DAY).await;
+        system.advance_and_tick(A_DAY).await;
         system.run(&conversation).await;
     }
     assert_eq!(carrier.asked(ADA), expected);
@@ -563,7 +571,7 @@ async fn doubled_and_late_rings_send_nothing_twice(system: TestSystem) {
         system.invoke(json!({"conversations": rings})).await;
     }
     // Late by a day.
-    system.later(A_DAY).await;
+    system.advance_and_tick(A_DAY).await;
     let rings = vec![conversation.clone(); 3];
     system.invoke(json!({"conversations": rings})).await;
     for address in [ADA, BOB] {
@@ -575,10 +583,10 @@ async fn a_lost_ring_is_found(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     // Stream and clock are not at work.
     post(&system, &conversation, "by the minute").await;
-    system.later(A_WHILE).await;
+    system.advance_and_tick(A_WHILE).await;
     assert_eq!(carrier.asked(ADA), ["by the minute"]);
     post(&system, &conversation, "by the door").await;
-    system.pass("PT11M").await;
+    system.advance_by_door("PT11M").await;
     carrier.wait_for(4).await;
     wait_for_states(&system, [("sent", 4)].into()).await;
     for address in [ADA, BOB] {
@@ -595,7 +603,10 @@ async fn a_new_process_goes_on_where_the_last_one_ended(system: TestSystem) {
         expected.push(body);
         // The last one may have died with a lease in hand.
         system.advance(Duration::from_secs(60));
-        let alive = system.twilio_at(Some(&carrier.url)).dispatch().await;
+        let alive = system
+            .twilio_at(Some(&carrier.url))
+            .start_dispatcher()
+            .await;
         carrier.wait_for(2 * expected.len()).await;
         let body = format!("while somebody was there {process}");
         post(&alive, &conversation, &body).await;
@@ -608,7 +619,8 @@ async fn a_new_process_goes_on_where_the_last_one_ended(system: TestSystem) {
     }
 }
 
-/// More calls than any run here makes.
+/// How many calls a run makes here: some, and fewer than this.
+const CALLS_MIN: u32 = 3;
 const CALLS_MAX: u32 = 60;
 
 async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently(
@@ -616,25 +628,23 @@ async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently
 ) {
     let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
     let mut number = 0;
-    let mut killed_last = true;
-    for nth in 1..=CALLS_MAX {
-        if !killed_last {
-            break;
-        }
+    at_each_call(CALLS_MIN..=CALLS_MAX, async |nth| {
+        let mut killed = false;
         for arrives in [false, true] {
             let body = format!("message {number}");
             number += 1;
             post(&system, &conversation, &body).await;
-            killed_last = system
+            killed = system
                 .killed_at(nth, arrives, try_run(&system, &conversation))
                 .await;
             // Whoever is rung for now may meet what the dead one holds.
             try_run(&system, &conversation).await;
-            system.later(A_WHILE).await;
+            system.advance_and_tick(A_WHILE).await;
             assert_accounted(&system, &conversation, &[ADA, BOB], &body).await;
         }
-    }
-    assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
+        killed
+    })
+    .await;
     assert!(number > 20, "a run has calls to be killed at: {number}");
     // Few deaths cost a message: those between a claim and its call.
     let sent = system.outbox().await.len();
@@ -646,22 +656,19 @@ async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently
 async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS)]).await;
     let mut number = 0;
-    let mut killed_last = true;
     let mut lost = Vec::new();
-    for nth in 1..=CALLS_MAX {
-        if !killed_last {
-            break;
-        }
+    at_each_call(CALLS_MIN..=CALLS_MAX, async |nth| {
+        let mut killed = false;
         for arrives in [false, true] {
             let body = format!("message {number}");
             number += 1;
             post(&system, &conversation, &body).await;
             let counts = |_: &str, body: &str| body.contains("\"O#") || body.contains(OURS);
             let run = try_run(&system, &conversation);
-            killed_last = system.killed_at_call(counts, nth, arrives, run).await;
-            let claimed = system.outbound().await.len() == number;
+            killed = system.killed_at_call(counts, nth, arrives, run).await;
+            let claimed = system.outbound_records().await.len() == number;
             let called = sent_to(&system, ADA).await.contains(&body);
-            system.later(A_WHILE).await;
+            system.advance_and_tick(A_WHILE).await;
             assert_accounted(&system, &conversation, &[ADA], &body).await;
             let sent = sent_to(&system, ADA).await.contains(&body);
             assert_eq!(sent, called || !claimed, "call {nth}, arrives: {arrives}");
@@ -669,8 +676,9 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
                 lost.push((nth, arrives));
             }
         }
-    }
-    assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
+        killed
+    })
+    .await;
     // The number is read, the claim is written, the carrier called, the end noted: the claim's answer is lost.
     assert_eq!(lost, [(2, true)]);
 }
@@ -679,11 +687,8 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
 async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
     let mut number = 0;
-    let mut killed_last = true;
-    for nth in 1..=CALLS_MAX {
-        if !killed_last {
-            break;
-        }
+    at_each_call(CALLS_MIN..=CALLS_MAX, async |nth| {
+        let mut killed = false;
         for (arrives, media) in [(false, "0"), (true, "0"), (true, "1")] {
             let case = format!("call {nth}, arrives: {arrives}, media: {media}");
             let form = [
@@ -701,16 +706,19 @@ async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSys
             };
             assert!(system.simulator(form).await.accepted(), "{case}");
             number += 1;
-            killed_last = system
+            killed = system
                 .killed_at(nth, arrives, try_run(&system, &conversation))
                 .await;
-            let (claimed, sent) = (system.outbound().await.len(), system.outbox().await.len());
+            let (claimed, sent) = (
+                system.outbound_records().await.len(),
+                system.outbox().await.len(),
+            );
             let messages = system.messages(&conversation).await;
             let message = text(&messages.last().expect("a message")["sid"]);
             let path = format!("/v1/Conversations/{conversation}/Messages/{message}");
             system.delete(&path).await.expect(204);
             for _ in 0..2 {
-                system.later(A_WHILE).await;
+                system.advance_and_tick(A_WHILE).await;
             }
             assert_eq!(system.outbox().await.len(), sent, "{case}");
             let states = states(&system).await;
@@ -721,8 +729,9 @@ async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSys
                 "{case}: {states:?}"
             );
         }
-    }
-    assert!(!killed_last, "a run has more than {CALLS_MAX} calls");
+        killed
+    })
+    .await;
     let states = states(&system).await;
     assert!(states["unknown"] >= 3 && states["sent"] >= 3, "{states:?}");
 }
@@ -742,7 +751,7 @@ async fn a_table_that_fails_before_the_carrier_is_called_costs_no_message(system
         try_run(&system, &conversation).await;
         system.wire.heal();
         for _ in 0..2 {
-            system.later(A_WHILE).await;
+            system.advance_and_tick(A_WHILE).await;
         }
     }
     for address in [ADA, BOB] {
@@ -776,7 +785,7 @@ async fn a_fault_of_the_table_at_any_call_neither_loses_nor_doubles(system: Test
             if sent_to(&system, ADA).await.len() < expected.len()
                 || sent_to(&system, BOB).await.len() < expected.len()
             {
-                system.later(A_WHILE).await;
+                system.advance_and_tick(A_WHILE).await;
             }
             for address in [ADA, BOB] {
                 assert_eq!(sent_to(&system, address).await, expected, "{address}");
@@ -817,7 +826,7 @@ async fn a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently(system
             tokio::time::timeout(Duration::from_millis(150), try_run(&system, &conversation));
         let _ = tokio::join!(dies, try_run(&system, &conversation));
         system.wire.heal();
-        system.later(A_WHILE).await;
+        system.advance_and_tick(A_WHILE).await;
     }
     settle(&system, &conversation).await;
     let seed = format!("seed {seed}");
@@ -840,7 +849,7 @@ async fn assert_accounted(
 ) {
     let messages = system.messages(conversation).await;
     let outbox = system.outbox().await;
-    let records = system.outbound().await;
+    let records = system.outbound_records().await;
     for address in addresses {
         let sent: Vec<_> = outbox
             .iter()
@@ -874,7 +883,10 @@ async fn at_simulator(system: &TestSystem, pairs: &[(&str, &str)]) -> String {
     let conversation = system.conversation(&[]).await;
     for (address, proxy) in pairs {
         system.number(proxy, &[]).await;
-        system.add(&conversation, address, proxy).await.expect(201);
+        system
+            .add_participant(&conversation, address, proxy)
+            .await
+            .expect(201);
     }
     conversation
 }
@@ -885,8 +897,11 @@ async fn at_carrier(system: &TestSystem) -> (Carrier, TestSystem, String) {
     let system = system.twilio_at(Some(&carrier.url));
     system.number(OURS, &[("Carrier", "twilio")]).await;
     system.number(OURS_2, &[("Carrier", "twilio")]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    system.add(&conversation, BOB, OURS_2).await.expect(201);
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    system
+        .add_participant(&conversation, BOB, OURS_2)
+        .await
+        .expect(201);
     (carrier, system, conversation)
 }
 
@@ -904,7 +919,7 @@ async fn try_run(system: &TestSystem, conversation: &str) {
 /// Everything that could still come has come.
 async fn settle(system: &TestSystem, conversation: &str) {
     for time in [Duration::ZERO, Duration::from_secs(10), A_WHILE, A_DAY] {
-        system.later(time).await;
+        system.advance_and_tick(time).await;
         system.run(conversation).await;
     }
 }
@@ -921,7 +936,7 @@ async fn sent_to(system: &TestSystem, address: &str) -> Vec<String> {
 /// How many records are in each state.
 async fn states(system: &TestSystem) -> BTreeMap<&'static str, usize> {
     let mut states = BTreeMap::new();
-    for record in system.outbound().await {
+    for record in system.outbound_records().await {
         *states.entry(record.state).or_default() += 1;
     }
     states

@@ -7,8 +7,11 @@ use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tests::carrier::sid;
+use tests::crash::at_each_call;
+use tests::json::{only, seconds, text};
 use tests::receiver::{Received, Receiver, Reply};
-use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem, only, seconds, sid, text};
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem};
 use tests::wire::Fault;
 
 on_both_engines!(
@@ -37,7 +40,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn hearing(system: &TestSystem) -> Receiver {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     receiver
 }
 
@@ -84,26 +87,35 @@ async fn an_idle_conversation_parks_and_closes_and_says_so(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     let conversation = timed(&system, "PT1M", "PT10M").await;
-    system.add(&conversation, ADA, OURS).await.expect(201);
-    let created = system.fetch(&conversation).await;
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
+    let created = system.fetch_conversation(&conversation).await;
     let minute = |name: &str| seconds(&created["timers"][name]) - seconds(&created["date_created"]);
     assert_eq!((minute("date_inactive"), minute("date_closed")), (60, 600));
 
-    system.later(Duration::from_secs(50)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    system.advance_and_tick(Duration::from_secs(50)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
     assert_eq!(receiver.received().len(), 0);
-    system.later(Duration::from_secs(12)).await;
-    let parked = system.fetch(&conversation).await;
+    system.advance_and_tick(Duration::from_secs(12)).await;
+    let parked = system.fetch_conversation(&conversation).await;
     assert_eq!(parked["state"], "inactive");
     assert!(parked["timers"]["date_inactive"].is_null(), "{parked}");
     // A change of state counts as activity.
     let closes = seconds(&parked["timers"]["date_closed"]) - seconds(&parked["date_updated"]);
     assert_eq!(closes, 600, "{parked}");
     system.run(&conversation).await;
-    system.later(Duration::from_secs(590)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "inactive");
-    system.later(Duration::from_secs(12)).await;
-    let closed = system.fetch(&conversation).await;
+    system.advance_and_tick(Duration::from_secs(590)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "inactive"
+    );
+    system.advance_and_tick(Duration::from_secs(12)).await;
+    let closed = system.fetch_conversation(&conversation).await;
     assert_eq!(closed["state"], "closed");
     assert_eq!(closed["timers"], json!({}));
     system.run(&conversation).await;
@@ -141,7 +153,7 @@ async fn an_idle_conversation_parks_and_closes_and_says_so(system: TestSystem) {
         );
     }
     for _ in 0..3 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
     assert_eq!(receiver.received().len(), 2);
 }
@@ -149,7 +161,7 @@ async fn an_idle_conversation_parks_and_closes_and_says_so(system: TestSystem) {
 /// By the local stack's door: what comes of a jump is what would have come with time.
 async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
     let receiver = hearing(&system).await;
-    let system = system.dispatch().await;
+    let system = system.start_dispatcher().await;
     let mut conversations = Vec::new();
     for (inactive, closed) in [
         ("PT3H", "PT10M"),
@@ -160,7 +172,7 @@ async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
         let conversation = timed(&system, inactive, closed).await;
         conversations.push((conversation, inactive, closed));
     }
-    system.pass("P1D").await;
+    system.advance_by_door("P1D").await;
     let received = receiver.wait_for(6).await;
     assert_eq!(received.len(), 6);
     for (number, states_expected, minutes) in [
@@ -171,7 +183,7 @@ async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
     ] {
         let (conversation, ..) = &conversations[number];
         assert_eq!(states(&receiver, conversation), states_expected);
-        let row = system.fetch(conversation).await;
+        let row = system.fetch_conversation(conversation).await;
         let created = seconds(&row["date_created"]);
         for (received, minutes) in told(&receiver, conversation).iter().zip(minutes) {
             let at = received.parameter("StateUpdated").expect("a time");
@@ -180,7 +192,7 @@ async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
             assert!((0..=15).contains(&late), "{late} s late");
         }
     }
-    system.pass("P2D").await;
+    system.advance_by_door("P2D").await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(receiver.received().len(), 6);
 }
@@ -189,11 +201,14 @@ async fn a_message_moves_the_timers_on(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     let conversation = timed(&system, "", "PT10M").await;
-    system.add(&conversation, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     // By a carrier and by REST in turn, each nine minutes after the last.
     for number in 0..4 {
-        system.later(Duration::from_secs(540)).await;
+        system.advance_and_tick(Duration::from_secs(540)).await;
         match number % 2 {
             0 => {
                 let sent = system.message(&sid(number), ADA, OURS, "still here").await;
@@ -208,10 +223,16 @@ async fn a_message_moves_the_timers_on(system: TestSystem) {
     system.run(&conversation).await;
     assert_eq!(states(&receiver, &conversation), [""; 0]);
     assert_eq!(system.messages(&conversation).await.len(), 4);
-    system.later(Duration::from_secs(590)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
-    system.later(Duration::from_secs(20)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "closed");
+    system.advance_and_tick(Duration::from_secs(590)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
+    system.advance_and_tick(Duration::from_secs(20)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "closed"
+    );
     system.run(&conversation).await;
     assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
 }
@@ -220,13 +241,22 @@ async fn a_message_wakes_a_parked_conversation_which_parks_again(system: TestSys
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     let conversation = timed(&system, "PT1M", "PT1H").await;
-    system.add(&conversation, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
     for number in 0..3 {
-        system.later(Duration::from_secs(62)).await;
-        assert_eq!(system.fetch(&conversation).await["state"], "inactive");
+        system.advance_and_tick(Duration::from_secs(62)).await;
+        assert_eq!(
+            system.fetch_conversation(&conversation).await["state"],
+            "inactive"
+        );
         let sent = system.message(&sid(number), ADA, OURS, "hello").await;
         assert!(sent.accepted());
-        assert_eq!(system.fetch(&conversation).await["state"], "active");
+        assert_eq!(
+            system.fetch_conversation(&conversation).await["state"],
+            "active"
+        );
     }
     system.run(&conversation).await;
     let woken = "inactive active EVENT";
@@ -240,11 +270,14 @@ async fn a_timer_that_is_removed_does_not_fire(system: TestSystem) {
     let receiver = hearing(&system).await;
     let conversation = timed(&system, "PT1M", "PT10M").await;
     let form = [("Timers.Inactive", "PT0S"), ("Timers.Closed", "PT0S")];
-    system.update(&conversation, &form).await.expect(200);
+    system
+        .update_conversation(&conversation, &form)
+        .await
+        .expect(200);
     for _ in 0..3 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
-    let row = system.fetch(&conversation).await;
+    let row = system.fetch_conversation(&conversation).await;
     assert_eq!(
         (&row["state"], &row["timers"]),
         (&json!("active"), &json!({}))
@@ -252,8 +285,11 @@ async fn a_timer_that_is_removed_does_not_fire(system: TestSystem) {
     // One of the two.
     let conversation = timed(&system, "PT1M", "PT10M").await;
     let form = [("Timers.Inactive", "PT0S")];
-    system.update(&conversation, &form).await.expect(200);
-    system.later(HOUR).await;
+    system
+        .update_conversation(&conversation, &form)
+        .await
+        .expect(200);
+    system.advance_and_tick(HOUR).await;
     system.run(&conversation).await;
     assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
 }
@@ -261,17 +297,29 @@ async fn a_timer_that_is_removed_does_not_fire(system: TestSystem) {
 async fn a_timer_that_is_set_later_fires(system: TestSystem) {
     let receiver = hearing(&system).await;
     let conversation = system.conversation(&[]).await;
-    system.later(HOUR).await;
+    system.advance_and_tick(HOUR).await;
     let far = [("Timers.Closed", "P30D")];
-    system.update(&conversation, &far).await.expect(200);
-    system.later(HOUR).await;
+    system
+        .update_conversation(&conversation, &far)
+        .await
+        .expect(200);
+    system.advance_and_tick(HOUR).await;
     // Nearer than the one before.
     let near = [("Timers.Closed", "PT10M")];
-    system.update(&conversation, &near).await.expect(200);
-    system.later(Duration::from_secs(590)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
-    system.later(Duration::from_secs(12)).await;
-    assert_eq!(system.fetch(&conversation).await["state"], "closed");
+    system
+        .update_conversation(&conversation, &near)
+        .await
+        .expect(200);
+    system.advance_and_tick(Duration::from_secs(590)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
+    system.advance_and_tick(Duration::from_secs(12)).await;
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "closed"
+    );
     system.run(&conversation).await;
     assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
 }
@@ -283,12 +331,12 @@ async fn a_conversation_that_was_closed_by_hand_is_not_closed_again(system: Test
     let form = [("State", "closed")];
     let closed = system.post_with_webhooks(&path, &form).await.expect(200);
     for _ in 0..3 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
     system.run(&conversation).await;
     assert_eq!(states(&receiver, &conversation), ["active closed API"]);
     assert_eq!(receiver.received().len(), 1);
-    assert_eq!(system.fetch(&conversation).await, closed);
+    assert_eq!(system.fetch_conversation(&conversation).await, closed);
 }
 
 async fn a_deleted_conversation_does_not_close(system: TestSystem) {
@@ -297,7 +345,7 @@ async fn a_deleted_conversation_does_not_close(system: TestSystem) {
     let path = format!("/v1/Conversations/{conversation}");
     system.delete_with_webhooks(&path).await.expect(204);
     for _ in 0..3 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
     system.run(&conversation).await;
     let received = told(&receiver, &conversation);
@@ -318,10 +366,16 @@ async fn clocks_at_once_fire_each_timer_once(system: TestSystem) {
         join_all((0..3).map(|_| system.tick())).await;
     }
     // And two that move the clock, through the door.
-    tokio::join!(system.pass("PT1H"), system.pass("PT1H"));
+    tokio::join!(
+        system.advance_by_door("PT1H"),
+        system.advance_by_door("PT1H")
+    );
     for conversation in &conversations {
         system.run(conversation).await;
-        assert_eq!(system.fetch(conversation).await["state"], "closed");
+        assert_eq!(
+            system.fetch_conversation(conversation).await["state"],
+            "closed"
+        );
     }
     let received = receiver.wait_for(12).await;
     assert_eq!(received.len(), 12);
@@ -340,16 +394,16 @@ async fn a_pair_that_a_timer_freed_gives_a_new_conversation(system: TestSystem) 
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     let first = text(&only(system.conversations().await)["sid"]);
-    system.later(Duration::from_secs(62)).await;
+    system.advance_and_tick(Duration::from_secs(62)).await;
     system.message(&sid(2), ADA, OURS, "two").await;
     assert_eq!(
         system.conversations().await.len(),
         1,
         "parked is not closed"
     );
-    system.later(Duration::from_secs(62)).await;
-    system.later(Duration::from_secs(602)).await;
-    assert_eq!(system.fetch(&first).await["state"], "closed");
+    system.advance_and_tick(Duration::from_secs(62)).await;
+    system.advance_and_tick(Duration::from_secs(602)).await;
+    assert_eq!(system.fetch_conversation(&first).await["state"], "closed");
     system.message(&sid(3), ADA, OURS, "three").await;
     let listed = system.conversations().await;
     assert_eq!(listed.len(), 2);
@@ -382,7 +436,10 @@ async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(syste
     ]) {
         let address = format!("+1555100{number:04}");
         let conversation = timed(&system, "", "PT10M").await;
-        system.add(&conversation, &address, OURS).await.expect(201);
+        system
+            .add_participant(&conversation, &address, OURS)
+            .await
+            .expect(201);
         system.run(&conversation).await;
         system.advance(Duration::from_secs(660));
         let path = format!("/v1/Conversations/{conversation}");
@@ -404,7 +461,7 @@ async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(syste
         }
         system.tick().await;
         assert_eq!(
-            system.fetch(&conversation).await["state"],
+            system.fetch_conversation(&conversation).await["state"],
             "closed",
             "{who}"
         );
@@ -421,16 +478,19 @@ async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(syste
 
 async fn a_clock_that_is_killed_at_any_call_closes_in_the_end(system: TestSystem) {
     let receiver = hearing(&system).await;
-    for nth in 1.. {
+    at_each_call(3..=29, async |nth| {
         let mut killed = false;
         for arrives in [false, true] {
             let conversation = timed(&system, "PT1M", "PT10M").await;
             system.advance(Duration::from_secs(62));
             killed = killed_about(&system, &conversation, nth, arrives).await;
             for _ in 0..3 {
-                system.later(Duration::from_secs(620)).await;
+                system.advance_and_tick(Duration::from_secs(620)).await;
             }
-            assert_eq!(system.fetch(&conversation).await["state"], "closed");
+            assert_eq!(
+                system.fetch_conversation(&conversation).await["state"],
+                "closed"
+            );
             system.run(&conversation).await;
             // What was told again was told with the same token.
             let mut told = told(&receiver, &conversation);
@@ -440,11 +500,9 @@ async fn a_clock_that_is_killed_at_any_call_closes_in_the_end(system: TestSystem
             let late = ["active closed TIMER"];
             assert!(states == [PARKED, CLOSED] || states == late, "{states:?}");
         }
-        if !killed {
-            assert!((3..30).contains(&nth), "a tick has {nth} such calls");
-            break;
-        }
-    }
+        killed
+    })
+    .await;
 }
 
 /// Whether the clock came to its `nth` call about the conversation, where it was killed.
@@ -461,7 +519,10 @@ async fn full(system: &TestSystem) -> String {
     let form = [("UniqueName", "full"), ("Timers.Closed", "P30D")];
     let conversation = system.conversation(&form).await;
     let path = format!("/v1/Conversations/{conversation}");
-    system.add(&conversation, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
     let form = [("Identity", "agent")];
     let participants = format!("{path}/Participants");
     system.post(&participants, &form).await.expect(201);
@@ -480,39 +541,39 @@ async fn a_deleted_conversation_is_purged_a_day_later(system: TestSystem) {
     system.number(OURS, &[]).await;
     let conversation = full(&system).await;
     let other = system.conversation(&[("UniqueName", "other")]).await;
-    let beside = system.kept(&other).await;
+    let beside = system.sort_keys(&other).await;
     system.run(&conversation).await;
     let path = format!("/v1/Conversations/{conversation}");
     system.delete_with_webhooks(&path).await.expect(204);
     system.run(&conversation).await;
     assert_eq!(told(&receiver, &conversation).len(), 2);
     for step in [6, 6, 6, 5] {
-        system.later(HOUR * step).await;
+        system.advance_and_tick(HOUR * step).await;
     }
-    system.later(Duration::from_secs(3_500)).await;
-    let log: Vec<String> = system.kept(&conversation).await;
+    system.advance_and_tick(Duration::from_secs(3_500)).await;
+    let log: Vec<String> = system.sort_keys(&conversation).await;
     let entries = log.iter().filter(|sk| sk.ends_with("#E")).count();
     assert_eq!(entries, 6, "no sooner than a day later: {log:?}");
     // An hour at most after that.
     for _ in 0..2 {
-        system.later(Duration::from_secs(1_900)).await;
+        system.advance_and_tick(Duration::from_secs(1_900)).await;
     }
-    assert_eq!(system.kept(&conversation).await, [""; 0]);
-    assert_eq!(system.kept(&other).await, beside);
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
+    assert_eq!(system.sort_keys(&other).await, beside);
     // Rings that come now, and the clock, find nothing to do.
     system.run(&conversation).await;
-    system.later(HOUR).await;
-    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    system.advance_and_tick(HOUR).await;
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
     assert_eq!(told(&receiver, &conversation).len(), 2);
     system.get(&path).await.expect_code(404, 20404);
     // What it held is free since it was deleted.
     system.conversation(&[("UniqueName", "full")]).await;
-    system.bound(ADA, OURS).await;
+    system.bind(ADA, OURS).await;
 }
 
 async fn a_deleted_conversation_is_kept_until_its_webhook_has_heard(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
-    system.hear(&receiver.url(), &[]).await;
+    system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), BOB, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
@@ -521,22 +582,22 @@ async fn a_deleted_conversation_is_kept_until_its_webhook_has_heard(system: Test
     system.delete_with_webhooks(&path).await.expect(204);
     // Retries of the first event alone take a day.
     for _ in 0..5 {
-        system.later(HOUR * 6).await;
-        let kept = system.kept(&conversation).await;
+        system.advance_and_tick(HOUR * 6).await;
+        let kept = system.sort_keys(&conversation).await;
         assert!(kept.len() > 2, "{kept:?}");
     }
     receiver.answer(|_| Reply::new(200, ""));
     for _ in 0..3 {
-        system.later(HOUR * 9).await;
+        system.advance_and_tick(HOUR * 9).await;
         system.run(&conversation).await;
     }
     let received = told(&receiver, &conversation);
     let last = received.last().expect("the last");
     assert_eq!(last.parameter("EventType"), Some("onConversationRemoved"));
     for _ in 0..2 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
-    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
 }
 
 /// More changes than are read at once, most of them quiet, and all rings lost.
@@ -549,34 +610,37 @@ async fn a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_h
     for number in 0..110 {
         let name = number.to_string();
         let form = [("FriendlyName", name.as_str())];
-        system.update(&conversation, &form).await.expect(200);
+        system
+            .update_conversation(&conversation, &form)
+            .await
+            .expect(200);
     }
     system.delete_with_webhooks(&path).await.expect(204);
     for _ in 0..5 {
-        system.later(HOUR * 6).await;
+        system.advance_and_tick(HOUR * 6).await;
     }
     let received = told(&receiver, &conversation);
     let events: Vec<_> = received
         .iter()
         .map(|received| received.parameter("EventType"))
         .collect();
-    let kept = system.kept(&conversation).await.len();
+    let kept = system.sort_keys(&conversation).await.len();
     assert_eq!(
         events,
         [Some("onConversationRemoved")],
         "{kept} items are left"
     );
     for _ in 0..2 {
-        system.later(HOUR).await;
+        system.advance_and_tick(HOUR).await;
     }
-    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
 }
 
 async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: TestSystem) {
     system.autocreation(OURS).await;
     // With a ring that is a day late, and without one.
     for (round, killed_at_batch, rung) in [(1, 1, true), (2, 2, false), (3, 2, true)] {
-        system.hear("", &[]).await;
+        system.set_post_webhook("", &[]).await;
         let from = format!("+1555100{round:04}");
         let number = |number: u64| sid(1_000 * round + number);
         for message in 0..26 {
@@ -591,7 +655,7 @@ async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: Test
         system.delete_with_webhooks(&path).await.expect(204);
         system.run(&conversation).await;
         assert_eq!(told(&receiver, &conversation).len(), 7);
-        system.later(HOUR * 12).await;
+        system.advance_and_tick(HOUR * 12).await;
         system.advance(HOUR * 12 + Duration::from_secs(60));
         let batches = AtomicU64::new(0);
         let (killed, mut kill) = tokio::sync::watch::channel(false);
@@ -608,15 +672,15 @@ async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: Test
             () = system.tick() => panic!("a purge deletes in batches"),
         }
         system.wire.heal();
-        assert_ne!(system.kept(&conversation).await, [""; 0]);
+        assert_ne!(system.sort_keys(&conversation).await, [""; 0]);
         for late in 0..5 {
             if rung && late == 1 {
                 system.run(&conversation).await;
             }
-            system.later(HOUR).await;
+            system.advance_and_tick(HOUR).await;
         }
         let (kept, told) = (
-            system.kept(&conversation).await.len(),
+            system.sort_keys(&conversation).await.len(),
             told(&receiver, &conversation).len(),
         );
         assert_eq!(
@@ -630,7 +694,7 @@ async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: Test
 async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
-    for nth in 1.. {
+    at_each_call(5..=29, async |nth| {
         let from = format!("+1555100{nth:04}");
         system
             .message(&sid(u64::from(nth)), &from, OURS, "hello")
@@ -645,15 +709,13 @@ async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
         let killed = killed_about(&system, &conversation, nth, nth % 2 == 0).await;
         system.run(&conversation).await;
         for _ in 0..2 {
-            system.later(HOUR).await;
+            system.advance_and_tick(HOUR).await;
         }
-        assert_eq!(system.kept(&conversation).await, [""; 0], "call {nth}");
+        assert_eq!(system.sort_keys(&conversation).await, [""; 0], "call {nth}");
         assert_eq!(told(&receiver, &conversation).len(), 4, "call {nth}");
-        if !killed {
-            assert!((5..30).contains(&nth), "a purge has {nth} calls");
-            break;
-        }
-    }
+        killed
+    })
+    .await;
 }
 
 async fn the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none(system: TestSystem) {
@@ -682,7 +744,7 @@ async fn the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none(sy
         );
     }
     assert!(now().await - before < 60, "nothing has moved");
-    let answer = system.pass("PT1H").await;
+    let answer = system.advance_by_door("PT1H").await;
     let moved = seconds(&json!(format!("{}Z", &text(&answer["now"])[..19])));
     assert!(
         (3_600..3_660).contains(&(moved - before)),
@@ -703,7 +765,7 @@ async fn a_purge_goes_on_where_answers_end(system: TestSystem) {
     system.delete_with_webhooks(&path).await.expect(204);
     system.run(&conversation).await;
     let heard = told(&receiver, &conversation).len();
-    let mut kept = system.kept(&conversation).await;
+    let mut kept = system.sort_keys(&conversation).await;
     let last = |kept: &[String]| kept.iter().rfind(|sk| sk.ends_with("#E")).cloned();
     let end = last(&kept);
     system.advance(HOUR * 25);
@@ -715,8 +777,8 @@ async fn a_purge_goes_on_where_answers_end(system: TestSystem) {
     let mut steps = 0;
     while !kept.is_empty() {
         steps += 1;
-        system.later(HOUR).await;
-        let left = system.kept(&conversation).await;
+        system.advance_and_tick(HOUR).await;
+        let left = system.sort_keys(&conversation).await;
         assert!(left.len() < kept.len(), "step {steps}: {left:?}");
         assert!(left.is_empty() || last(&left) == end, "{left:?}");
         kept = left;
@@ -724,7 +786,7 @@ async fn a_purge_goes_on_where_answers_end(system: TestSystem) {
     assert!(steps > 1, "it is too much for one step");
     system.wire.heal();
     system.run(&conversation).await;
-    system.later(HOUR).await;
-    assert_eq!(system.kept(&conversation).await, [""; 0]);
+    system.advance_and_tick(HOUR).await;
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
     assert_eq!(told(&receiver, &conversation).len(), heard);
 }

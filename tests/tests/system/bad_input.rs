@@ -4,9 +4,13 @@ use axum::body::Body;
 use carriers::signature;
 use http::{Method, Request};
 use serde_json::{Value, json};
+use tests::carrier::{sid, twilio_form};
+use tests::form::encode;
+use tests::json::{keys, only, text};
+use tests::response::Response;
+use tests::rest::basic_credentials;
 use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TOKEN, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem,
-    basic, encode, keys, only, sid, text, twilio_form,
+    ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TOKEN, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem,
 };
 
 on_both_engines!(
@@ -232,7 +236,7 @@ async fn a_message_without_a_signature_is_refused(system: TestSystem) {
         refused(&answer, signature);
     }
     // Our own credentials are no signature.
-    let header = ("Authorization", basic(ACCOUNT, TOKEN));
+    let header = ("Authorization", basic_credentials(ACCOUNT, TOKEN));
     let answer = signed(
         &system,
         "/inbound/twilio",
@@ -393,7 +397,7 @@ async fn a_signature_with_our_own_token_is_none_of_twilios(system: TestSystem) {
 }
 
 async fn nobody_enters_without_our_credentials(system: TestSystem) {
-    let right = basic(ACCOUNT, TOKEN);
+    let right = basic_credentials(ACCOUNT, TOKEN);
     let encoded = right.trim_start_matches("Basic ");
     let numbers = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
     for authorization in [
@@ -403,16 +407,19 @@ async fn nobody_enters_without_our_credentials(system: TestSystem) {
         Some("Basic !".to_owned()),
         Some(encoded.to_owned()),
         Some(format!("Bearer {encoded}")),
-        Some(basic("", "")),
-        Some(basic(ACCOUNT, "")),
-        Some(basic("", TOKEN)),
-        Some(basic(ACCOUNT, "testtokem")),
-        Some(basic(ACCOUNT, "testtoken ")),
-        Some(basic(ACCOUNT, "testtokentesttoken")),
-        Some(basic(ACCOUNT, "test")),
-        Some(basic("AC00000000000000000000000000000001", TOKEN)),
-        Some(basic(TWILIO_ACCOUNT, TWILIO_TOKEN)),
-        Some(basic(TOKEN, ACCOUNT)),
+        Some(basic_credentials("", "")),
+        Some(basic_credentials(ACCOUNT, "")),
+        Some(basic_credentials("", TOKEN)),
+        Some(basic_credentials(ACCOUNT, "testtokem")),
+        Some(basic_credentials(ACCOUNT, "testtoken ")),
+        Some(basic_credentials(ACCOUNT, "testtokentesttoken")),
+        Some(basic_credentials(ACCOUNT, "test")),
+        Some(basic_credentials(
+            "AC00000000000000000000000000000001",
+            TOKEN,
+        )),
+        Some(basic_credentials(TWILIO_ACCOUNT, TWILIO_TOKEN)),
+        Some(basic_credentials(TOKEN, ACCOUNT)),
     ] {
         for (method, uri) in [
             ("POST", "/v1/Conversations"),
@@ -826,7 +833,7 @@ fn authorized(method: &str, uri: &str, body: impl AsRef<[u8]>) -> Request<Body> 
     let path = uri.strip_prefix(PUBLIC_URL).unwrap_or(uri);
     let content_type = if method == Method::GET { "" } else { FORM };
     let mut request = request(method, path, content_type, body);
-    let value = basic(ACCOUNT, TOKEN).parse().expect("a header");
+    let value = basic_credentials(ACCOUNT, TOKEN).parse().expect("a header");
     request.headers_mut().insert("Authorization", value);
     request
 }
@@ -838,7 +845,7 @@ async fn signed(
     body: &str,
     signature: &str,
     headers: &[(&'static str, &str)],
-) -> Answer {
+) -> Response {
     let mut request = request("POST", uri, FORM, body);
     let signature = signature.parse().expect("a header");
     request
@@ -853,7 +860,7 @@ async fn signed(
 
 /// The client is to blame, and is told so in JSON.
 #[track_caller]
-fn refused(answer: &Answer, what: &str) {
+fn refused(answer: &Response, what: &str) {
     let what: String = what.chars().take(200).collect();
     assert!(
         answer.status.is_client_error(),
@@ -874,7 +881,7 @@ fn refused(answer: &Answer, what: &str) {
 
 /// The same, as the REST API says it.
 #[track_caller]
-fn refused_by_rest(answer: &Answer, what: &str) {
+fn refused_by_rest(answer: &Response, what: &str) {
     refused(answer, what);
     let error = answer.json();
     let documented = ["code", "message", "more_info", "status"];

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tests::carrier::sid;
+use tests::json::text;
 use tests::receiver::{Receiver, Reply};
-use tests::system::{ACCOUNT, ADA, OURS, TestSystem, sid, text};
+use tests::system::{ACCOUNT, ADA, OURS, TestSystem};
 use tests::wire::Fault;
 
 on_both_engines!(
@@ -64,7 +66,12 @@ async fn a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once(system
     lose("TransactWriteItems");
     let conversation = system.conversation(&[("UniqueName", "one")]).await;
     lose("TransactWriteItems");
-    let participant = text(&system.add(&conversation, ADA, OURS).await.expect(201)["sid"]);
+    let participant = text(
+        &system
+            .add_participant(&conversation, ADA, OURS)
+            .await
+            .expect(201)["sid"],
+    );
     // A message by REST is a single conditional put, and the repetition meets its own work.
     let path = format!("/v1/Conversations/{conversation}/Messages");
     lose("PutItem");
@@ -333,7 +340,7 @@ async fn a_crash_at_any_call_loses_and_doubles_nothing(system: TestSystem) {
     system
         .number(forwarded, &[("SmsUrl", &receiver.url())])
         .await;
-    let (conversation, _) = system.bound(ADA, bound).await;
+    let (conversation, _) = system.bind(ADA, bound).await;
     let mut number = 0;
     for to in [created, bound, forwarded, unroutable] {
         for calls in 1..=8 {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tests::carrier::{sid, twilio_form};
+use tests::json::text;
 use tests::receiver::{Received, Receiver, Reply};
-use tests::system::{
-    ACCOUNT, ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem, sid, text, twilio_form,
-};
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
     the_application_gets_the_parameters_of_a_message,
@@ -178,18 +178,24 @@ async fn an_answer_without_a_body_is_passed_back(system: TestSystem) {
 
 async fn a_bound_message_is_not_forwarded(system: TestSystem) {
     let application = answering(&system, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "Ada").await;
     assert_eq!(application.received().len(), 0);
     system.message(&sid(2), BOB, OURS, "Bob").await;
     assert_eq!(one(&application).parameter("Body"), Some("Bob"));
     // An inactive conversation holds the pair, a closed one does not.
     let inactive = [("State", "inactive")];
-    system.update(&conversation, &inactive).await.expect(200);
+    system
+        .update_conversation(&conversation, &inactive)
+        .await
+        .expect(200);
     system.message(&sid(3), ADA, OURS, "Ada again").await;
     assert_eq!(application.received().len(), 1);
     let closed = [("State", "closed")];
-    system.update(&conversation, &closed).await.expect(200);
+    system
+        .update_conversation(&conversation, &closed)
+        .await
+        .expect(200);
     system.message(&sid(4), ADA, OURS, "too late").await;
     assert_eq!(application.received().len(), 2);
     assert_eq!(system.bodies(&conversation).await, ["Ada", "Ada again"]);
@@ -347,7 +353,7 @@ async fn a_retry_goes_to_the_recorded_target_though_the_pair_is_bound_by_now(sys
     application.answer(|_| Reply::new(503, ""));
     let answer = system.message(&sid(1), ADA, OURS, "hello").await;
     assert_eq!(answer.status, 502);
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     system.autocreation(OURS).await;
     application.answer(|_| Reply::new(200, "<Response/>"));
     let retry = system.message(&sid(1), ADA, OURS, "hello").await;

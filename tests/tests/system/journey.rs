@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::carrier::{sid, twilio_form};
+use tests::json::{is_sid, keys, only, seconds, text};
 use tests::receiver::{Receiver, Reply};
-use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, TestSystem, is_sid, keys, only, seconds, sid, text,
-    twilio_form,
-};
+use tests::response::Response;
+use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem};
 
 on_both_engines!(
     a_message_on_a_bound_pair_is_captured,
@@ -49,7 +49,7 @@ on_both_engines!(
 
 async fn a_message_on_a_bound_pair_is_captured(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     assert!(system.message(&sid(1), ADA, OURS, "hello").await.accepted());
 
     let messages = system.messages(&conversation).await;
@@ -180,27 +180,27 @@ async fn a_reply_to_a_closed_conversation_opens_a_new_one(system: TestSystem) {
     system.message(&sid(1), ADA, OURS, "one").await;
     let old = text(&only(system.conversations().await)["sid"]);
     system
-        .update(&old, &[("State", "closed")])
+        .update_conversation(&old, &[("State", "closed")])
         .await
         .expect(200);
     system.message(&sid(2), ADA, OURS, "two").await;
 
     let new = other(&system, &old).await;
-    assert_eq!(system.fetch(&old).await["state"], "closed");
-    assert_eq!(system.fetch(&new).await["state"], "active");
+    assert_eq!(system.fetch_conversation(&old).await["state"], "closed");
+    assert_eq!(system.fetch_conversation(&new).await["state"], "active");
     assert_eq!(system.bodies(&old).await, ["one"]);
     assert_eq!(system.bodies(&new).await, ["two"]);
 }
 
 async fn a_removed_participant_gives_the_pair_back_to_autocreation(system: TestSystem) {
     system.autocreation(OURS).await;
-    let (old, participant) = system.bound(ADA, OURS).await;
+    let (old, participant) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     remove(&system, &old, &participant).await;
     system.message(&sid(2), ADA, OURS, "two").await;
 
     let new = other(&system, &old).await;
-    assert_eq!(system.fetch(&old).await["state"], "active");
+    assert_eq!(system.fetch_conversation(&old).await["state"], "active");
     assert_eq!(system.bodies(&old).await, ["one"]);
     assert_eq!(system.bodies(&new).await, ["two"]);
 }
@@ -208,7 +208,7 @@ async fn a_removed_participant_gives_the_pair_back_to_autocreation(system: TestS
 async fn a_removed_participant_gives_the_pair_back_to_the_numbers_webhook(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "to us").await;
     assert_eq!(application.received().len(), 0);
     // Only the pair is bound: another consumer's message is the application's.
@@ -237,13 +237,19 @@ async fn a_deleted_conversation_gives_the_pair_back(system: TestSystem) {
 
 async fn a_message_makes_an_inactive_conversation_active(system: TestSystem) {
     system.autocreation(OURS).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let inactive = [("State", "inactive")];
-    let updated = system.update(&conversation, &inactive).await.expect(200);
+    let updated = system
+        .update_conversation(&conversation, &inactive)
+        .await
+        .expect(200);
     assert_eq!(updated["state"], "inactive");
     system.message(&sid(1), ADA, OURS, "hello").await;
 
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
     assert_eq!(system.bodies(&conversation).await, ["hello"]);
     assert_eq!(system.conversations().await.len(), 1);
 }
@@ -260,8 +266,8 @@ async fn a_message_after_the_closing_time_closes_the_old_conversation_and_opens_
     system.message(&sid(2), ADA, OURS, "two").await;
 
     let new = other(&system, &old).await;
-    assert_eq!(system.fetch(&old).await["state"], "closed");
-    assert_eq!(system.fetch(&new).await["state"], "active");
+    assert_eq!(system.fetch_conversation(&old).await["state"], "closed");
+    assert_eq!(system.fetch_conversation(&new).await["state"], "active");
     assert_eq!(system.bodies(&old).await, ["one"]);
     assert_eq!(system.bodies(&new).await, ["two"]);
     system.message(&sid(3), ADA, OURS, "three").await;
@@ -281,7 +287,7 @@ async fn each_message_puts_the_closing_time_off(system: TestSystem) {
     let sid = text(&conversation["sid"]);
     assert_eq!(system.bodies(&sid).await.len(), 3);
     let created = seconds(&conversation["date_created"]);
-    let closed = seconds(&system.fetch(&sid).await["timers"]["date_closed"]);
+    let closed = seconds(&system.fetch_conversation(&sid).await["timers"]["date_closed"]);
     // The third message came 18 minutes after the first; the clock itself went on while the test ran.
     let after = closed - created;
     assert!((28 * 60..29 * 60).contains(&after), "{after} s");
@@ -342,7 +348,7 @@ async fn whatsapp_is_a_key_space_of_its_own(system: TestSystem) {
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     system.autocreation(OURS).await;
     system.autocreation(&ours).await;
-    let (by_sms, _) = system.bound(ADA, OURS).await;
+    let (by_sms, _) = system.bind(ADA, OURS).await;
     system.message(&sid(1), &ada, &ours, "by WhatsApp").await;
     let by_whatsapp = other(&system, &by_sms).await;
     system.message(&sid(2), ADA, OURS, "by SMS").await;
@@ -466,7 +472,7 @@ async fn every_outcome_is_accepted_with_twiml(system: TestSystem) {
 async fn a_retry_is_answered_as_the_first_time(system: TestSystem) {
     let veto = Receiver::start(|_| Reply::new(200, "")).await;
     system.autocreation(OURS).await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     for (outcome, number, to) in [
         ("unroutable", 1, "+15550009999"),
         ("autocreated", 2, OURS),
@@ -509,10 +515,10 @@ async fn a_retry_adds_nothing_whatever_it_says(system: TestSystem) {
 
 async fn a_retry_after_the_pair_has_moved_adds_nothing(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (old, participant) = system.bound(ADA, OURS).await;
+    let (old, participant) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     remove(&system, &old, &participant).await;
-    let (new, _) = system.bound(ADA, OURS).await;
+    let (new, _) = system.bind(ADA, OURS).await;
     assert!(system.message(&sid(1), ADA, OURS, "one").await.accepted());
     system.message(&sid(2), ADA, OURS, "two").await;
     assert_eq!(system.bodies(&old).await, ["one"]);
@@ -525,7 +531,10 @@ async fn a_retry_after_the_close_opens_nothing(system: TestSystem) {
     system.message(&sid(2), ADA, OURS, "two").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     let closed = [("State", "closed")];
-    system.update(&conversation, &closed).await.expect(200);
+    system
+        .update_conversation(&conversation, &closed)
+        .await
+        .expect(200);
     for number in [1, 2] {
         assert!(
             system
@@ -563,7 +572,7 @@ async fn a_retry_of_an_unroutable_message_stays_unroutable(system: TestSystem) {
     let retry = system.message(&sid(1), ADA, OURS, "one").await;
     assert_eq!(retry.text(), first.text());
     system.autocreation(OURS).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let retry = system.message(&sid(1), ADA, OURS, "one").await;
     assert_eq!(retry.text(), first.text());
 
@@ -575,7 +584,7 @@ async fn a_retry_of_an_unroutable_message_stays_unroutable(system: TestSystem) {
 async fn a_retry_of_a_captured_message_is_not_forwarded(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let first = system.message(&sid(1), ADA, OURS, "one").await;
     remove(&system, &conversation, &participant).await;
     let retry = system.message(&sid(1), ADA, OURS, "one").await;
@@ -587,17 +596,17 @@ async fn a_retry_of_a_rejected_message_stays_rejected(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     let veto = Receiver::start(|_| Reply::new(403, "")).await;
     let address = system.autocreation(OURS).await;
-    system.ask(&veto.url(), &[]).await;
+    system.set_pre_webhook(&veto.url(), &[]).await;
     let first = system.message(&sid(1), ADA, OURS, "rejected").await;
     // Meanwhile nobody vetoes any more, and everything that could take it appears.
-    system.ask("", &[]).await;
+    system.set_pre_webhook("", &[]).await;
     let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
     assert_eq!(retry.text(), first.text());
     system.delete(&text(&address["url"])).await.expect(204);
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
     let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
     assert_eq!(retry.text(), first.text());
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
     assert_eq!(retry.text(), first.text());
 
@@ -659,7 +668,7 @@ async fn a_message_of_twilio_takes_the_same_way(system: TestSystem) {
 }
 
 #[track_caller]
-fn assert_twiml(answer: &Answer) {
+fn assert_twiml(answer: &Response) {
     assert!(answer.accepted(), "{} {}", answer.status, answer.text());
     let content_type = answer.headers["content-type"].to_str().expect("text");
     assert!(content_type.contains("xml"), "{content_type}");

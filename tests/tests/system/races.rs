@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use futures_util::future::join_all;
-use tests::system::{ADA, Answer, CARRIER_ATTEMPTS, OURS, TestSystem, sid, text};
+use tests::carrier::{CARRIER_ATTEMPTS, sid};
+use tests::json::text;
+use tests::response::Response;
+use tests::system::{ADA, OURS, TestSystem};
 
 on_both_engines!(
     fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_accepted_at_the_first_try,
@@ -34,7 +37,7 @@ where
 }
 
 /// `count` messages of one pair at once, numbered from `first`; how each was answered.
-async fn burst(system: &TestSystem, first: u64, count: u64, attempts: usize) -> Vec<Answer> {
+async fn burst(system: &TestSystem, first: u64, count: u64, attempts: usize) -> Vec<Response> {
     let messages = (first..first + count).map(|number| {
         let system = system.clone();
         async move {
@@ -117,7 +120,7 @@ async fn a_hundred_claims_of_one_pair_have_one_winner_and_the_losers_are_told_it
         async move {
             (
                 conversation.clone(),
-                system.add(&conversation, ADA, OURS).await,
+                system.add_participant(&conversation, ADA, OURS).await,
             )
         }
     });
@@ -157,7 +160,7 @@ async fn fifty_copies_of_one_message_are_one_message(system: TestSystem) {
             }
         });
         let answers = at_once(copies).await;
-        assert!(answers.iter().all(Answer::accepted));
+        assert!(answers.iter().all(Response::accepted));
         assert!(
             answers.iter().all(|answer| answer.body == answers[0].body),
             "every copy is answered the same"
@@ -174,13 +177,13 @@ async fn while_messages_come<F>(
     system: &TestSystem,
     end: impl FnOnce(TestSystem, String, String) -> F,
 ) where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     system.autocreation(OURS).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let ending = tokio::spawn(end(system.clone(), conversation.clone(), participant));
     let answers = burst(system, 0, 30, CARRIER_ATTEMPTS).await;
-    assert!(answers.iter().all(Answer::accepted));
+    assert!(answers.iter().all(Response::accepted));
     let ended = ending.await.expect("no task panics");
     assert!(
         ended.status.is_success(),
@@ -245,7 +248,7 @@ async fn capture_races_delete_and_no_message_is_lost_between(system: TestSystem)
 
 async fn messages_by_rest_and_by_carrier_share_one_order(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let posts = (20..40).map(|number| {
         let (system, path) = (system.clone(), path.clone());
@@ -260,14 +263,14 @@ async fn messages_by_rest_and_by_carrier_share_one_order(system: TestSystem) {
     });
     let (posted, received) = tokio::join!(at_once(posts), burst(&system, 0, 20, CARRIER_ATTEMPTS));
     assert!(posted.iter().all(|answer| answer.status == 201));
-    assert!(received.iter().all(Answer::accepted));
+    assert!(received.iter().all(Response::accepted));
     assert_each_once(&system, &[conversation], 0..40).await;
 }
 
 async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.autocreation(OURS).await;
-    let (first, participant) = system.bound(ADA, OURS).await;
+    let (first, participant) = system.bind(ADA, OURS).await;
     let second = system.conversation(&[]).await;
     let messages = tokio::spawn({
         let system = system.clone();
@@ -280,7 +283,7 @@ async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system:
         .await
         .expect(204);
     // Between the two a message may open a conversation of its own; then the claim is refused, and says whose it is.
-    let claim = system.add(&second, ADA, OURS).await;
+    let claim = system.add_participant(&second, ADA, OURS).await;
     let holder = match claim.status.as_u16() {
         201 => second.clone(),
         _ => text(&claim.expect_code(409, 50416)["details"]["conversation_sid"]),
@@ -290,7 +293,7 @@ async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system:
             .await
             .expect("no task panics")
             .iter()
-            .all(Answer::accepted)
+            .all(Response::accepted)
     );
     assert_each_once(&system, &all_conversations(&system).await, 0..20).await;
     assert!(
@@ -307,7 +310,7 @@ async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system:
 
 async fn concurrent_edits_of_a_conversation_are_all_kept(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}");
     let edits: [&[(&str, &str)]; 4] = [
         &[("FriendlyName", "Ada's order")],
@@ -321,7 +324,7 @@ async fn concurrent_edits_of_a_conversation_are_all_kept(system: TestSystem) {
     });
     let (edited, received) = tokio::join!(at_once(edits), burst(&system, 0, 10, CARRIER_ATTEMPTS));
     assert!(edited.iter().all(|answer| answer.status == 200));
-    assert!(received.iter().all(Answer::accepted));
+    assert!(received.iter().all(Response::accepted));
     let found = system.get(&path).await.expect(200);
     assert_eq!(found["friendly_name"], "Ada's order");
     assert_eq!(found["attributes"], r#"{"order":7}"#);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
-};
+use tests::carrier::sid;
+use tests::json::{is_sid, keys, only, seconds, text};
+use tests::response::Response;
+use tests::system::{ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
     a_conversation_has_exactly_the_documented_fields,
@@ -129,7 +130,10 @@ async fn an_update_changes_what_it_names_and_nothing_else(system: TestSystem) {
         ("FriendlyName", "friendly_name", ""),
     ] {
         system.advance(Duration::from_secs(2));
-        let updated = system.update(&sid, &[(parameter, value)]).await.expect(200);
+        let updated = system
+            .update_conversation(&sid, &[(parameter, value)])
+            .await
+            .expect(200);
         let before = seconds(&expected["date_updated"]);
         assert!(seconds(&updated["date_updated"]) > before, "{updated}");
         expected[key] = json!(value);
@@ -141,7 +145,7 @@ async fn an_update_changes_what_it_names_and_nothing_else(system: TestSystem) {
             expected[key] = Value::Null;
         }
         assert_eq!(updated, expected);
-        assert_eq!(system.fetch(&sid).await, expected);
+        assert_eq!(system.fetch_conversation(&sid).await, expected);
     }
     assert_eq!(keys(&expected["timers"]), ["date_closed"]);
 }
@@ -151,7 +155,7 @@ async fn a_parameter_that_we_do_not_know_is_ignored(system: TestSystem) {
     let made = system.post(CONVERSATIONS, &form).await.expect(201);
     assert_eq!(made["friendly_name"], "known");
     let sid = text(&made["sid"]);
-    let updated = system.update(&sid, &form).await.expect(200);
+    let updated = system.update_conversation(&sid, &form).await.expect(200);
     assert_eq!(updated["friendly_name"], "known");
 }
 
@@ -182,23 +186,29 @@ async fn a_unique_name_belongs_to_one_conversation(system: TestSystem) {
     let name = [("UniqueName", "the one")];
     let first = system.conversation(&name).await;
     let second = system.conversation(&[]).await;
-    let taken = |answer: Answer| answer.expect_code(409, 50353);
+    let taken = |answer: Response| answer.expect_code(409, 50353);
     taken(system.post(CONVERSATIONS, &name).await);
-    taken(system.update(&second, &name).await);
+    taken(system.update_conversation(&second, &name).await);
     assert_eq!(system.conversations().await.len(), 2);
-    assert_eq!(system.fetch(&second).await["unique_name"], Value::Null);
+    assert_eq!(
+        system.fetch_conversation(&second).await["unique_name"],
+        Value::Null
+    );
     // Its own name is no conflict.
-    system.update(&first, &name).await.expect(200);
+    system.update_conversation(&first, &name).await.expect(200);
 
     // Another name sets it free, and so does deletion.
     let another = [("UniqueName", "another")];
-    system.update(&first, &another).await.expect(200);
-    system.update(&second, &name).await.expect(200);
+    system
+        .update_conversation(&first, &another)
+        .await
+        .expect(200);
+    system.update_conversation(&second, &name).await.expect(200);
     let path = "/v1/Conversations/the%20one";
     assert_eq!(system.get(path).await.expect(200)["sid"], json!(second));
-    taken(system.update(&first, &name).await);
+    taken(system.update_conversation(&first, &name).await);
     system.delete(path).await.expect(204);
-    system.update(&first, &name).await.expect(200);
+    system.update_conversation(&first, &name).await.expect(200);
     assert_eq!(system.get(path).await.expect(200)["sid"], json!(first));
     system.post(CONVERSATIONS, &another).await.expect(201);
 }
@@ -208,9 +218,12 @@ async fn a_unique_name_may_not_look_like_a_sid(system: TestSystem) {
     let answer = system.post(CONVERSATIONS, &name).await;
     answer.expect_code(400, 50390);
     let sid = system.conversation(&[]).await;
-    let answer = system.update(&sid, &name).await;
+    let answer = system.update_conversation(&sid, &name).await;
     answer.expect_code(400, 50390);
-    assert_eq!(system.fetch(&sid).await["unique_name"], Value::Null);
+    assert_eq!(
+        system.fetch_conversation(&sid).await["unique_name"],
+        Value::Null
+    );
     // Nearly one is a name like others.
     for name in ["CH0123456789abcdef", "IM0123456789abcdef0123456789abcdef"] {
         system.conversation(&[("UniqueName", name)]).await;
@@ -242,28 +255,36 @@ async fn a_conversation_starts_active_or_inactive(system: TestSystem) {
 async fn a_conversation_goes_between_active_and_inactive_at_will(system: TestSystem) {
     let sid = system.conversation(&[]).await;
     for state in ["inactive", "inactive", "active", "active", "Inactive"] {
-        let updated = system.update(&sid, &[("State", state)]).await.expect(200);
+        let updated = system
+            .update_conversation(&sid, &[("State", state)])
+            .await
+            .expect(200);
         assert_eq!(updated["state"], json!(state.to_lowercase()));
-        assert_eq!(system.fetch(&sid).await["state"], updated["state"]);
+        assert_eq!(
+            system.fetch_conversation(&sid).await["state"],
+            updated["state"]
+        );
     }
     for (state, code) in [("", 50374), ("open", 50378), ("initializing", 50378)] {
-        let answer = system.update(&sid, &[("State", state)]).await;
+        let answer = system.update_conversation(&sid, &[("State", state)]).await;
         answer.expect_code(400, code);
     }
-    assert_eq!(system.fetch(&sid).await["state"], "inactive");
-    let updated = system.update(&sid, &[("State", "closed")]).await;
+    assert_eq!(system.fetch_conversation(&sid).await["state"], "inactive");
+    let updated = system
+        .update_conversation(&sid, &[("State", "closed")])
+        .await;
     assert_eq!(updated.expect(200)["state"], "closed");
 }
 
 async fn a_closed_conversation_changes_no_more(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (sid, participant) = system.bound(ADA, OURS).await;
+    let (sid, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{sid}");
     let form = [("Body", "hello")];
     let messages = format!("{path}/Messages");
     let message = system.post(&messages, &form).await.expect(201);
     let closed = system
-        .update(&sid, &[("State", "closed")])
+        .update_conversation(&sid, &[("State", "closed")])
         .await
         .expect(200);
 
@@ -277,7 +298,7 @@ async fn a_closed_conversation_changes_no_more(system: TestSystem) {
         ("Timers.Inactive", "PT1M"),
         ("Timers.Closed", "PT10M"),
     ] {
-        let answer = system.update(&sid, &[change]).await;
+        let answer = system.update_conversation(&sid, &[change]).await;
         answer.expect_code(400, 50377);
     }
     let participants = format!("{path}/Participants");
@@ -285,8 +306,8 @@ async fn a_closed_conversation_changes_no_more(system: TestSystem) {
     let attributes = [("Attributes", r#"{"again":1}"#)];
     let message = format!("{messages}/{}", text(&message["sid"]));
     for answer in [
-        system.add(&sid, BOB, OURS).await,
-        system.add(&sid, ADA, OURS).await,
+        system.add_participant(&sid, BOB, OURS).await,
+        system.add_participant(&sid, ADA, OURS).await,
         system.post(&participants, &[("Identity", "carol")]).await,
         system.post(&one, &attributes).await,
         system.delete(&one).await,
@@ -295,7 +316,7 @@ async fn a_closed_conversation_changes_no_more(system: TestSystem) {
     ] {
         answer.expect_code(400, 50377);
     }
-    assert_eq!(system.fetch(&sid).await, closed);
+    assert_eq!(system.fetch_conversation(&sid).await, closed);
     assert_eq!(system.participants(&sid).await.len(), 1);
     assert_eq!(system.bodies(&sid).await, ["hello"]);
 }
@@ -305,10 +326,10 @@ async fn a_closed_conversation_can_be_read_and_deleted(system: TestSystem) {
     system.message(&sid(1), ADA, OURS, "hello").await;
     let sid = text(&only(system.conversations().await)["sid"]);
     system
-        .update(&sid, &[("State", "closed")])
+        .update_conversation(&sid, &[("State", "closed")])
         .await
         .expect(200);
-    assert_eq!(system.fetch(&sid).await["state"], "closed");
+    assert_eq!(system.fetch_conversation(&sid).await["state"], "closed");
     assert_eq!(system.bodies(&sid).await, ["hello"]);
     assert_eq!(system.participants(&sid).await.len(), 1);
     let path = format!("/v1/Conversations/{sid}");
@@ -359,13 +380,17 @@ async fn timers_are_checked_when_a_conversation_is_changed(system: TestSystem) {
     for (parameter, value, code) in BAD_TIMERS {
         let before = system.post(CONVERSATIONS, &[]).await.expect(201);
         let sid = text(&before["sid"]);
-        let answer = system.update(&sid, &[(parameter, value)]).await;
+        let answer = system
+            .update_conversation(&sid, &[(parameter, value)])
+            .await;
         answer.expect_code(400, code);
-        assert_eq!(system.fetch(&sid).await, before);
+        assert_eq!(system.fetch_conversation(&sid).await, before);
     }
     for (parameter, key, value, after) in TIMERS {
         let sid = system.conversation(&[]).await;
-        let answer = system.update(&sid, &[(parameter, value)]).await;
+        let answer = system
+            .update_conversation(&sid, &[(parameter, value)])
+            .await;
         let updated = answer.expect(200);
         assert_eq!(keys(&updated["timers"]), [key], "{value}");
         let time = seconds(&updated["timers"][key]) - seconds(&updated["date_updated"]);
@@ -375,13 +400,13 @@ async fn timers_are_checked_when_a_conversation_is_changed(system: TestSystem) {
 
 async fn a_timer_counts_from_the_last_activity(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}");
     let timers = [("Timers.Inactive", "PT30M"), ("Timers.Closed", "PT1H")];
     let updated = system.post(&path, &timers).await.expect(200);
     let start = seconds(&updated["timers"]["date_closed"]) - 60 * 60;
     let moved = async |minutes: i64, what: &str| {
-        let timers = system.fetch(&conversation).await["timers"].clone();
+        let timers = system.fetch_conversation(&conversation).await["timers"].clone();
         // The clock itself goes on while the test runs.
         let closed = seconds(&timers["date_closed"]) - start - 60 * 60;
         let bounds = minutes * 60..minutes * 60 + 60;
@@ -404,7 +429,7 @@ async fn a_timer_counts_from_the_last_activity(system: TestSystem) {
     system.advance(Duration::from_secs(10 * 60));
     let state = [("State", "inactive")];
     system.post(&path, &state).await.expect(200);
-    let closed = &system.fetch(&conversation).await["timers"]["date_closed"];
+    let closed = &system.fetch_conversation(&conversation).await["timers"]["date_closed"];
     let closed = seconds(closed) - start - 60 * 60;
     assert!((30 * 60..31 * 60).contains(&closed), "moved by {closed} s");
 }
@@ -412,11 +437,15 @@ async fn a_timer_counts_from_the_last_activity(system: TestSystem) {
 async fn a_timer_of_zero_is_none(system: TestSystem) {
     let timers = [("Timers.Inactive", "PT1M"), ("Timers.Closed", "PT10M")];
     let sid = system.conversation(&timers).await;
-    let answer = system.update(&sid, &[("Timers.Inactive", "PT0S")]).await;
+    let answer = system
+        .update_conversation(&sid, &[("Timers.Inactive", "PT0S")])
+        .await;
     assert_eq!(keys(&answer.expect(200)["timers"]), ["date_closed"]);
-    let answer = system.update(&sid, &[("Timers.Closed", "PT0S")]).await;
+    let answer = system
+        .update_conversation(&sid, &[("Timers.Closed", "PT0S")])
+        .await;
     assert_eq!(answer.expect(200)["timers"], json!({}));
-    assert_eq!(system.fetch(&sid).await["timers"], json!({}));
+    assert_eq!(system.fetch_conversation(&sid).await["timers"], json!({}));
 }
 
 async fn a_change_after_the_closing_time_finds_the_conversation_closed(system: TestSystem) {
@@ -426,8 +455,11 @@ async fn a_change_after_the_closing_time_finds_the_conversation_closed(system: T
     let sid = system.conversation(&timer).await;
     let (name, body) = ([("FriendlyName", "late")], [("Body", "late")]);
     system.advance(late);
-    system.update(&sid, &name).await.expect_code(400, 50377);
-    assert_eq!(system.fetch(&sid).await["state"], "closed");
+    system
+        .update_conversation(&sid, &name)
+        .await
+        .expect_code(400, 50377);
+    assert_eq!(system.fetch_conversation(&sid).await["state"], "closed");
 
     let sid = system.conversation(&timer).await;
     system.advance(late);
@@ -437,7 +469,7 @@ async fn a_change_after_the_closing_time_finds_the_conversation_closed(system: T
 
     let sid = system.conversation(&timer).await;
     system.advance(late);
-    let answer = system.add(&sid, ADA, OURS).await;
+    let answer = system.add_participant(&sid, ADA, OURS).await;
     answer.expect_code(400, 50377);
     assert_eq!(system.participants(&sid).await.len(), 0);
 }
@@ -445,14 +477,14 @@ async fn a_change_after_the_closing_time_finds_the_conversation_closed(system: T
 async fn a_pair_is_free_after_the_closing_time(system: TestSystem) {
     system.number(OURS, &[]).await;
     let old = system.conversation(&[("Timers.Closed", "PT10M")]).await;
-    system.add(&old, ADA, OURS).await.expect(201);
+    system.add_participant(&old, ADA, OURS).await.expect(201);
     let new = system.conversation(&[]).await;
-    let answer = system.add(&new, ADA, OURS).await;
+    let answer = system.add_participant(&new, ADA, OURS).await;
     answer.expect_code(409, 50416);
     system.advance(Duration::from_secs(10 * 60 + 1));
     // Who asks for the pair finds the old conversation closed.
-    system.add(&new, ADA, OURS).await.expect(201);
-    assert_eq!(system.fetch(&old).await["state"], "closed");
+    system.add_participant(&new, ADA, OURS).await.expect(201);
+    assert_eq!(system.fetch_conversation(&old).await["state"], "closed");
     system.message(&sid(1), ADA, OURS, "hello").await;
     assert_eq!(system.bodies(&new).await, ["hello"]);
 }
@@ -547,7 +579,7 @@ async fn a_page_size_over_the_maximum_is_the_maximum(system: TestSystem) {
 
 async fn a_page_that_never_was_is_refused(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     for (query, code) in [
         ("Page=one", 19036),
         ("Page=1.5", 19036),
@@ -628,7 +660,10 @@ async fn a_list_is_filtered_by_state(system: TestSystem) {
     for number in 0..9 {
         let sid = system.conversation(&[]).await;
         let state = ["active", "inactive", "closed"][number % 3];
-        system.update(&sid, &[("State", state)]).await.expect(200);
+        system
+            .update_conversation(&sid, &[("State", state)])
+            .await
+            .expect(200);
         expected.push((state, sid));
     }
     for state in ["active", "inactive", "closed"] {
@@ -658,9 +693,9 @@ async fn a_filter_follows_the_state_that_a_message_changes(system: TestSystem) {
         rows.iter().map(|row| text(&row["sid"])).collect()
     };
     let old = system.conversation(&[("State", "inactive")]).await;
-    system.add(&old, ADA, OURS).await.expect(201);
+    system.add_participant(&old, ADA, OURS).await.expect(201);
     system
-        .update(&old, &[("State", "inactive")])
+        .update_conversation(&old, &[("State", "inactive")])
         .await
         .expect(200);
     assert_eq!(listed("inactive").await, [old.as_str()]);
@@ -669,7 +704,7 @@ async fn a_filter_follows_the_state_that_a_message_changes(system: TestSystem) {
     assert_eq!(listed("inactive").await.len(), 0);
 
     let timer = [("Timers.Closed", "PT10M")];
-    system.update(&old, &timer).await.expect(200);
+    system.update_conversation(&old, &timer).await.expect(200);
     system.advance(Duration::from_secs(10 * 60 + 1));
     system.message(&sid(2), ADA, OURS, "two").await;
     assert_eq!(listed("closed").await, [old.as_str()]);
@@ -729,7 +764,7 @@ async fn a_list_begins_with_the_newest(system: TestSystem) {
 
 async fn a_deleted_conversation_is_gone_with_all_it_had(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (sid, participant) = system.bound(ADA, OURS).await;
+    let (sid, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{sid}");
     let messages = format!("{path}/Messages");
     let form = [("Body", "hello")];
@@ -752,7 +787,7 @@ async fn a_deleted_conversation_is_gone_with_all_it_had(system: TestSystem) {
     system.delete(&path).await.expect_code(404, 20404);
     system.post(&path, &name).await.expect_code(404, 20404);
     system.post(&messages, &form).await.expect_code(404, 20404);
-    let answer = system.add(&sid, BOB, OURS).await;
+    let answer = system.add_participant(&sid, BOB, OURS).await;
     answer.expect_code(404, 20404);
     assert_eq!(system.conversations().await.len(), 0);
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::system::{
-    ACCOUNT, ADA, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
-};
+use tests::carrier::sid;
+use tests::json::{is_sid, keys, only, seconds, text};
+use tests::system::{ACCOUNT, ADA, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
     a_message_has_exactly_the_documented_fields,
@@ -95,7 +95,7 @@ async fn a_message_that_came_in_has_the_same_fields(system: TestSystem) {
 
 async fn an_author_who_takes_part_is_the_participant(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, ada) = system.bound(ADA, OURS).await;
+    let (conversation, ada) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}");
     let form = [("Identity", "carol")];
     let participants = format!("{path}/Participants");
@@ -118,7 +118,7 @@ async fn an_author_who_takes_part_is_the_participant(system: TestSystem) {
 
 async fn messages_from_both_sides_are_in_one_order(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let mut expected = Vec::new();
     for number in 0..6 {
         let body = format!("message {number}");
@@ -136,7 +136,10 @@ async fn messages_from_both_sides_are_in_one_order(system: TestSystem) {
 async fn a_message_by_rest_makes_an_inactive_conversation_active(system: TestSystem) {
     let conversation = system.conversation(&[("State", "inactive")]).await;
     say(&system, &conversation, "hello").await;
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
 }
 
 async fn a_list_is_in_order_or_in_reverse(system: TestSystem) {
@@ -232,7 +235,7 @@ async fn an_edit_changes_what_it_names_and_nothing_else(system: TestSystem) {
 
 async fn an_edit_leaves_the_other_messages_alone(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     for number in 0..4 {
         let body = format!("message {number}");
         system.message(&sid(number), ADA, OURS, &body).await;
@@ -251,7 +254,7 @@ async fn an_edit_leaves_the_other_messages_alone(system: TestSystem) {
 
 async fn a_deletion_leaves_a_gap_that_is_never_filled(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     for number in 0..4 {
         system.message(&sid(number), ADA, OURS, "hello").await;
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::system::{
-    ACCOUNT, ADA, Answer, BOB, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
-};
+use tests::carrier::sid;
+use tests::json::{is_sid, keys, only, seconds, text};
+use tests::response::Response;
+use tests::system::{ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
     a_participant_has_exactly_the_documented_fields,
@@ -97,7 +98,10 @@ async fn a_whatsapp_participant_has_a_binding_of_that_type(system: TestSystem) {
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     system.autocreation(&ours).await;
     let conversation = system.conversation(&[]).await;
-    let made = system.add(&conversation, &ada, &ours).await.expect(201);
+    let made = system
+        .add_participant(&conversation, &ada, &ours)
+        .await
+        .expect(201);
     assert_eq!(
         made["messaging_binding"],
         json!({"type": "whatsapp", "address": ada, "proxy_address": ours})
@@ -164,17 +168,23 @@ async fn a_participant_that_cannot_be_is_refused(system: TestSystem) {
 
     assert_eq!(system.participants(&conversation).await.len(), 0);
     // None of them holds anything.
-    system.add(&conversation, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
 }
 
 async fn a_bound_pair_is_refused_and_the_holder_is_named(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (holder, _) = system.bound(ADA, OURS).await;
+    let (holder, _) = system.bind(ADA, OURS).await;
     for state in ["active", "inactive"] {
         let state = [("State", state)];
-        system.update(&holder, &state).await.expect(200);
+        system
+            .update_conversation(&holder, &state)
+            .await
+            .expect(200);
         let conversation = system.conversation(&[]).await;
-        let answer = system.add(&conversation, ADA, OURS).await;
+        let answer = system.add_participant(&conversation, ADA, OURS).await;
         let error = answer.expect_code(409, 50416);
         let message = text(&error["message"]);
         let sentence = format!(
@@ -201,8 +211,8 @@ async fn a_bound_pair_is_refused_and_the_holder_is_named(system: TestSystem) {
 
 async fn a_bound_pair_is_refused_in_the_same_conversation_too(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    let error = system.add(&conversation, ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    let error = system.add_participant(&conversation, ADA, OURS).await;
     let error = error.expect_code(409, 50416);
     let holder = format!("Conversation {conversation}");
     assert!(text(&error["message"]).contains(&holder), "{error}");
@@ -214,7 +224,7 @@ async fn a_proxy_may_have_many_addresses_and_an_address_many_proxies(system: Tes
     system.number(OURS_TOO, &[]).await;
     let mut conversations = Vec::new();
     for (address, proxy) in [(ADA, OURS), (ADA, OURS_TOO), (BOB, OURS), (BOB, OURS_TOO)] {
-        conversations.push((address, proxy, system.bound(address, proxy).await.0));
+        conversations.push((address, proxy, system.bind(address, proxy).await.0));
     }
     for (number, (address, proxy, _)) in (0..).zip(&conversations) {
         system.message(&sid(number), address, proxy, proxy).await;
@@ -226,18 +236,21 @@ async fn a_proxy_may_have_many_addresses_and_an_address_many_proxies(system: Tes
     let conversation = system.conversation(&[]).await;
     let carol = "+15550001113";
     for (address, proxy) in [(carol, OURS), ("+15550001114", OURS), (carol, OURS_TOO)] {
-        system.add(&conversation, address, proxy).await.expect(201);
+        system
+            .add_participant(&conversation, address, proxy)
+            .await
+            .expect(201);
     }
     assert_eq!(system.participants(&conversation).await.len(), 3);
 }
 
 async fn a_pair_is_free_again_at_once(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (mut holder, mut participant) = system.bound(ADA, OURS).await;
+    let (mut holder, mut participant) = system.bind(ADA, OURS).await;
     for released_by in ["removal", "close", "deletion", "removal"] {
         let path = format!("/v1/Conversations/{holder}");
         let next = system.conversation(&[]).await;
-        let answer = system.add(&next, ADA, OURS).await;
+        let answer = system.add_participant(&next, ADA, OURS).await;
         answer.expect_code(409, 50416);
         match released_by {
             "removal" => system
@@ -247,7 +260,7 @@ async fn a_pair_is_free_again_at_once(system: TestSystem) {
             "close" => system.post(&path, &[("State", "closed")]).await.expect(200),
             _ => system.delete(&path).await.expect(204),
         };
-        let added = system.add(&next, ADA, OURS).await;
+        let added = system.add_participant(&next, ADA, OURS).await;
         participant = text(&added.expect(201)["sid"]);
         holder = next;
     }
@@ -297,7 +310,7 @@ async fn a_participant_is_found_by_sid_and_by_identity(system: TestSystem) {
 
 async fn a_participant_of_another_conversation_is_not_found(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (_, participant) = system.bound(ADA, OURS).await;
+    let (_, participant) = system.bind(ADA, OURS).await;
     let elsewhere = system.conversation(&[]).await;
     let form = [("Attributes", "{}")];
     for name in [&participant, "MB00000000000000000000000000000000", "carol"] {
@@ -314,7 +327,7 @@ async fn a_participant_of_another_conversation_is_not_found(system: TestSystem) 
 
 async fn an_update_changes_what_it_names_and_nothing_else(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{participant}");
     let mut expected = system.get(&path).await.expect(200);
     for (parameter, key, value, shown) in [
@@ -363,7 +376,7 @@ async fn an_update_changes_what_it_names_and_nothing_else(system: TestSystem) {
 
 async fn an_address_never_changes(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{participant}");
     // No parameter of an update: ignored or refused, and without effect.
     let form = [("MessagingBinding.Address", BOB), ("Attributes", "{}")];
@@ -379,7 +392,7 @@ async fn an_address_never_changes(system: TestSystem) {
 async fn a_participant_moves_to_another_proxy(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.number(OURS_TOO, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{participant}");
     let form = [("MessagingBinding.ProxyAddress", OURS_TOO)];
     let moved = system.post(&path, &form).await.expect(200);
@@ -393,16 +406,19 @@ async fn a_participant_moves_to_another_proxy(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, ["to the new"]);
     // The old pair is free, the new one is taken.
     let elsewhere = system.conversation(&[]).await;
-    let answer = system.add(&elsewhere, ADA, OURS_TOO).await;
+    let answer = system.add_participant(&elsewhere, ADA, OURS_TOO).await;
     answer.expect_code(409, 50416);
-    system.add(&elsewhere, ADA, OURS).await.expect(201);
+    system
+        .add_participant(&elsewhere, ADA, OURS)
+        .await
+        .expect(201);
 }
 
 async fn a_participant_does_not_move_to_a_bound_pair(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.number(OURS_TOO, &[]).await;
-    let (holder, _) = system.bound(ADA, OURS_TOO).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (holder, _) = system.bind(ADA, OURS_TOO).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{participant}");
     let before = system.get(&path).await.expect(200);
     let form = [("MessagingBinding.ProxyAddress", OURS_TOO)];
@@ -438,7 +454,7 @@ async fn a_participant_without_an_address_takes_no_proxy(system: TestSystem) {
 
 async fn a_removed_participant_is_gone(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{participant}");
     let answer = system.delete(&path).await;
@@ -453,7 +469,10 @@ async fn a_removed_participant_is_gone(system: TestSystem) {
     let message = only(system.messages(&conversation).await);
     assert_eq!(message["author"], ADA);
     // And who comes back is somebody new.
-    let again = system.add(&conversation, ADA, OURS).await.expect(201);
+    let again = system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
     assert_ne!(again["sid"], json!(participant));
 }
 
@@ -487,10 +506,14 @@ async fn a_conversation_takes_fifty_addresses(system: TestSystem) {
     let address = |number: u64| format!("+1555001{number:04}");
     let mut last = String::new();
     for number in 0..50 {
-        let added = system.add(&conversation, &address(number), OURS).await;
+        let added = system
+            .add_participant(&conversation, &address(number), OURS)
+            .await;
         last = text(&added.expect(201)["sid"]);
     }
-    let answer = system.add(&conversation, &address(50), OURS).await;
+    let answer = system
+        .add_participant(&conversation, &address(50), OURS)
+        .await;
     let error = answer.expect(400);
     let code = error["code"].as_u64();
     assert!(matches!(code, Some(50418 | 50422)), "{error}");
@@ -507,7 +530,9 @@ async fn a_conversation_takes_fifty_addresses(system: TestSystem) {
     join(&system, &conversation, "carol").await.expect(201);
     let path = format!("/v1/Conversations/{conversation}/Participants/{last}");
     system.delete(&path).await.expect(204);
-    let answer = system.add(&conversation, &address(50), OURS).await;
+    let answer = system
+        .add_participant(&conversation, &address(50), OURS)
+        .await;
     answer.expect(201);
 }
 
@@ -520,8 +545,11 @@ async fn the_conversations_of_an_address_are_found(system: TestSystem) {
         ("Timers.Closed", "P1D"),
     ];
     let conversation = system.conversation(&form).await;
-    let added = system.add(&conversation, ADA, OURS).await.expect(201);
-    system.bound(BOB, OURS).await;
+    let added = system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect(201);
+    system.bind(BOB, OURS).await;
     let path = "/v1/ParticipantConversations?Address=%2B15550001111";
     let page = system.get(path).await.expect(200);
     assert_eq!(keys(&page), ["conversations", "meta"]);
@@ -548,7 +576,7 @@ async fn the_conversations_of_an_address_are_found(system: TestSystem) {
             "participant_user_sid",
         ]
     );
-    let held = system.fetch(&conversation).await;
+    let held = system.fetch_conversation(&conversation).await;
     for (key, value) in [
         ("account_sid", json!(ACCOUNT)),
         ("chat_service_sid", held["chat_service_sid"].clone()),
@@ -603,7 +631,7 @@ async fn the_conversations_of_a_participant_are_all_listed(system: TestSystem) {
     // Closed ones are listed, deleted ones and those that were left are not.
     let mut expected = Vec::new();
     for end in ["closed", "left", "closed", "deleted", "closed", "none"] {
-        let (conversation, participant) = system.bound(ADA, OURS).await;
+        let (conversation, participant) = system.bind(ADA, OURS).await;
         let path = format!("/v1/Conversations/{conversation}");
         match end {
             "closed" => {
@@ -645,7 +673,7 @@ async fn the_conversations_of_a_participant_are_all_listed(system: TestSystem) {
     assert_eq!(page["meta"]["page_size"], 50);
     // The address is matched exactly: one is the other's beginning.
     for address in ["+4930123456", "+49301234567"] {
-        system.bound(address, OURS).await;
+        system.bind(address, OURS).await;
     }
     let path = "/v1/ParticipantConversations?Address=%2B4930123456";
     assert_eq!(system.list(path).await.len(), 1);
@@ -667,7 +695,7 @@ async fn the_conversations_of_nobody_and_of_both_are_refused(system: TestSystem)
 }
 
 /// Adds a chat participant.
-async fn join(system: &TestSystem, conversation: &str, identity: &str) -> Answer {
+async fn join(system: &TestSystem, conversation: &str, identity: &str) -> Response {
     let path = format!("/v1/Conversations/{conversation}/Participants");
     system.post(&path, &[("Identity", identity)]).await
 }

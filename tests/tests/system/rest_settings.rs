@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::carrier::sid;
+use tests::json::{is_sid, keys, only, seconds, text};
 use tests::receiver::{Receiver, Reply};
-use tests::system::{
-    ACCOUNT, ADA, OURS, PUBLIC_URL, TestSystem, is_sid, keys, only, seconds, sid, text,
-};
+use tests::system::{ACCOUNT, ADA, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
     the_configuration_has_exactly_the_documented_fields,
@@ -113,7 +113,7 @@ async fn a_default_timer_is_for_new_conversations_only(system: TestSystem) {
     }
     let timer = [("DefaultClosedTimer", "PT2H")];
     system.post("/v1/Configuration", &timer).await.expect(200);
-    let conversation = system.fetch(&by_rest).await;
+    let conversation = system.fetch_conversation(&by_rest).await;
     let closed = seconds(&conversation["timers"]["date_closed"]);
     assert_eq!(closed - seconds(&conversation["date_created"]), 86_400);
 }
@@ -620,7 +620,7 @@ async fn a_number_is_changed_and_deleted(system: TestSystem) {
     system.post(&uri, &form).await.expect_code(404, 20404);
     system.delete(&uri).await.expect_code(404, 20404);
     let conversation = system.conversation(&[]).await;
-    let answer = system.add(&conversation, ADA, OURS).await;
+    let answer = system.add_participant(&conversation, ADA, OURS).await;
     answer.expect_code(403, 50413);
 }
 
@@ -726,7 +726,7 @@ async fn a_pre_action_webhook_is_in_force_at_once(system: TestSystem) {
         (4, "", (1, 1)),
         (5, first.url().as_str(), (2, 1)),
     ] {
-        system.ask(url, &[]).await;
+        system.set_pre_webhook(url, &[]).await;
         system.message(&sid(number), ADA, OURS, "hello").await;
         let calls = (first.received().len(), second.received().len());
         assert_eq!(calls, expected, "{number}");

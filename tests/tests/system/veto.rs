@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tests::carrier::sid;
+use tests::json::{is_sid, only, text};
 use tests::receiver::{Received, Receiver, Reply};
-use tests::system::{ACCOUNT, ADA, OURS, TOKEN, TestSystem, is_sid, only, sid, text};
+use tests::system::{ACCOUNT, ADA, OURS, TOKEN, TestSystem};
 
 on_both_engines!(
     a_new_conversation_is_asked_for_with_exactly_these_parameters,
@@ -71,7 +73,7 @@ async fn a_new_conversation_is_asked_for_with_exactly_these_parameters(system: T
 
 async fn a_message_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, participant) = system.bound(ADA, OURS).await;
+    let (conversation, participant) = system.bind(ADA, OURS).await;
     let veto = accepting(&system, &[]).await;
     system.message(&sid(1), ADA, OURS, "héllo").await;
     assert_eq!(
@@ -183,14 +185,14 @@ async fn a_url_keeps_its_own_query(system: TestSystem) {
     let veto = Receiver::start(|_| Reply::new(200, "")).await;
     system.autocreation(OURS).await;
     let url = format!("{}?tenant=7&empty=", pre(&veto));
-    system.ask(&url, &[]).await;
+    system.set_pre_webhook(&url, &[]).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     let received = one(&veto);
     assert_eq!(received.url, "/pre?tenant=7&empty=");
     assert!(received.signed(TOKEN, &url), "{received:?}");
     assert_eq!(received.parameter("MessageBody"), Some("one"));
 
-    system.ask(&url, &[("Method", "GET")]).await;
+    system.set_pre_webhook(&url, &[("Method", "GET")]).await;
     system.message(&sid(2), ADA, OURS, "two").await;
     let received = veto.received()[1].clone();
     assert!(
@@ -267,7 +269,7 @@ async fn an_edited_name_is_the_conversations(system: TestSystem) {
 
 async fn an_edited_message_is_the_one_that_is_kept(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let veto = accepting(&system, &[]).await;
     veto.answer(|_| {
         Reply::json(
@@ -286,13 +288,13 @@ async fn an_edited_message_is_the_one_that_is_kept(system: TestSystem) {
     assert_eq!(message["author"], "moderator");
     assert_eq!(message["attributes"], r#"{"edited":true}"#);
     assert_eq!(message["index"], 0);
-    let conversation = system.fetch(&conversation).await;
+    let conversation = system.fetch_conversation(&conversation).await;
     assert_eq!(conversation["friendly_name"], Value::Null);
 }
 
 async fn a_partial_edit_leaves_the_rest_alone(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let veto = accepting(&system, &[]).await;
     for (number, (edit, key, value)) in (1..).zip([
         (json!({"body": "edited"}), "body", "edited"),
@@ -342,8 +344,8 @@ async fn a_rejected_conversation_never_was(system: TestSystem) {
 async fn a_rejected_message_never_was(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
-    let before = system.fetch(&conversation).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    let before = system.fetch_conversation(&conversation).await;
     let veto = accepting(&system, &[]).await;
     for (number, status) in (1..).zip(REJECTIONS) {
         veto.answer(move |_| Reply::new(status, r#"{"body":"edited"}"#));
@@ -354,7 +356,7 @@ async fn a_rejected_message_never_was(system: TestSystem) {
         assert_eq!(system.messages(&conversation).await.len(), 0, "{status}");
     }
     assert_eq!(veto.received().len(), REJECTIONS.len(), "each asked once");
-    assert_eq!(system.fetch(&conversation).await, before);
+    assert_eq!(system.fetch_conversation(&conversation).await, before);
     assert_eq!(application.received().len(), 0, "no fall-through");
     // Nor did it take an index.
     veto.answer(|_| Reply::new(200, ""));
@@ -364,16 +366,25 @@ async fn a_rejected_message_never_was(system: TestSystem) {
 
 async fn a_rejected_message_leaves_an_inactive_conversation_inactive(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (conversation, _) = system.bound(ADA, OURS).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
     let inactive = [("State", "inactive")];
-    system.update(&conversation, &inactive).await.expect(200);
+    system
+        .update_conversation(&conversation, &inactive)
+        .await
+        .expect(200);
     let veto = accepting(&system, &[]).await;
     veto.answer(|_| Reply::new(403, ""));
     system.message(&sid(1), ADA, OURS, "hello").await;
-    assert_eq!(system.fetch(&conversation).await["state"], "inactive");
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "inactive"
+    );
     veto.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "hello").await;
-    assert_eq!(system.fetch(&conversation).await["state"], "active");
+    assert_eq!(
+        system.fetch_conversation(&conversation).await["state"],
+        "active"
+    );
 }
 
 async fn a_rejection_does_not_close_the_door(system: TestSystem) {
@@ -408,7 +419,7 @@ async fn a_rejected_autocreation_leaves_the_expired_conversation(system: TestSys
     veto.answer(|_| Reply::new(200, ""));
     system.message(&sid(3), ADA, OURS, "three").await;
     assert_eq!(system.conversations().await.len(), 2);
-    assert_eq!(system.fetch(&old).await["state"], "closed");
+    assert_eq!(system.fetch_conversation(&old).await["state"], "closed");
 }
 
 async fn a_retry_asks_nobody(system: TestSystem) {
@@ -450,7 +461,7 @@ async fn asked(veto: &Receiver) {
 
 async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
     system.number(OURS, &[]).await;
-    let (old, participant) = system.bound(ADA, OURS).await;
+    let (old, participant) = system.bind(ADA, OURS).await;
     let new = system.conversation(&[]).await;
     let veto = accepting(&system, &[]).await;
     let first = old.clone();
@@ -467,7 +478,7 @@ async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
         asked(&veto).await;
         let path = format!("/v1/Conversations/{old}/Participants/{participant}");
         system.delete(&path).await.expect(204);
-        system.add(&new, ADA, OURS).await.expect(201);
+        system.add_participant(&new, ADA, OURS).await.expect(201);
     };
     let (answer, ()) = tokio::join!(message, moved);
     assert!(answer.accepted(), "{}", answer.text());
@@ -485,7 +496,7 @@ async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
 
 async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestSystem) {
     system.autocreation(OURS).await;
-    let (old, _) = system.bound(ADA, OURS).await;
+    let (old, _) = system.bind(ADA, OURS).await;
     let veto = accepting(&system, &[]).await;
     veto.answer(|received| match received.parameter("EventType") {
         // A message may come in; a stranger's conversation may not.
@@ -497,7 +508,7 @@ async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestS
     let closed = async {
         asked(&veto).await;
         system
-            .update(&old, &[("State", "closed")])
+            .update_conversation(&old, &[("State", "closed")])
             .await
             .expect(200);
     };
@@ -517,7 +528,7 @@ async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
     system: TestSystem,
 ) {
     system.number(OURS, &[]).await;
-    let (old, participant) = system.bound(ADA, OURS).await;
+    let (old, participant) = system.bind(ADA, OURS).await;
     let new = system.conversation(&[]).await;
     let veto = accepting(&system, &[]).await;
     let first = old.clone();
@@ -533,7 +544,7 @@ async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
         asked(&veto).await;
         let path = format!("/v1/Conversations/{old}/Participants/{participant}");
         system.delete(&path).await.expect(204);
-        system.add(&new, ADA, OURS).await.expect(201);
+        system.add_participant(&new, ADA, OURS).await.expect(201);
     };
     let (answer, ()) = tokio::join!(message, moved);
     assert!(answer.accepted(), "{}", answer.text());
@@ -624,7 +635,7 @@ async fn no_answer_in_time_rejects_where_that_is_set(system: TestSystem) {
 
 async fn a_dead_endpoint_publishes(system: TestSystem) {
     system.autocreation(OURS).await;
-    system.ask(DEAD, &[]).await;
+    system.set_pre_webhook(DEAD, &[]).await;
     for (number, body) in [(1, "one"), (2, "two")] {
         assert!(
             system
@@ -639,7 +650,9 @@ async fn a_dead_endpoint_publishes(system: TestSystem) {
 
 async fn a_dead_endpoint_rejects_where_that_is_set(system: TestSystem) {
     system.autocreation(OURS).await;
-    system.ask(DEAD, &[("OnTimeout", "reject")]).await;
+    system
+        .set_pre_webhook(DEAD, &[("OnTimeout", "reject")])
+        .await;
     let answer = system.message(&sid(1), ADA, OURS, "hello").await;
     assert!(answer.accepted(), "{}", answer.text());
     assert_eq!(system.conversations().await.len(), 0);
@@ -811,7 +824,7 @@ async fn an_edit_by_rest_is_the_one_that_is_kept(system: TestSystem) {
     assert_eq!(made["friendly_name"], "edited");
     assert_eq!(made["unique_name"], "by-rest");
     let conversation = text(&made["sid"]);
-    assert_eq!(system.fetch(&conversation).await, made);
+    assert_eq!(system.fetch_conversation(&conversation).await, made);
 
     veto.answer(|_| {
         let edit = json!({"body": "edited", "author": "carol", "attributes": r#"{"a":1}"#});
@@ -867,7 +880,7 @@ async fn an_edit_by_rest_that_cannot_be_is_an_error(system: TestSystem) {
 /// A webhook that accepts, set at the account with these fields besides.
 async fn accepting(system: &TestSystem, fields: &[(&str, &str)]) -> Receiver {
     let veto = Receiver::start(|_| Reply::new(200, "")).await;
-    system.ask(&pre(&veto), fields).await;
+    system.set_pre_webhook(&pre(&veto), fields).await;
     veto
 }
 

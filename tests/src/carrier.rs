@@ -1,0 +1,105 @@
+//! What a carrier does: it sends a message, and repeats one that is answered with a failure.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use carriers::signature;
+use http::{Method, Request};
+
+use crate::form::encode;
+use crate::response::Response;
+use crate::system::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem};
+
+impl TestSystem {
+    /// A message from the simulator.
+    pub async fn message(&self, sid: &str, from: &str, to: &str, body: &str) -> Response {
+        self.simulator(&[
+            ("MessageSid", sid),
+            ("From", from),
+            ("To", to),
+            ("Body", body),
+        ])
+        .await
+    }
+
+    /// A message from the simulator, with these form fields.
+    pub async fn simulator(&self, form: &[(&str, &str)]) -> Response {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/inbound/simulator");
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(encode(form))).expect("a request"))
+            .await
+    }
+
+    /// A message from Twilio, signed as Twilio signs.
+    pub async fn twilio(&self, form: &[(&str, &str)]) -> Response {
+        let url = format!("{PUBLIC_URL}/inbound/twilio");
+        let signature = signature::sign(TWILIO_TOKEN, &url, form.iter().copied());
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/inbound/twilio");
+        let request = request
+            .header(
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            )
+            .header("X-Twilio-Signature", signature);
+        self.send(request.body(Body::from(encode(form))).expect("a request"))
+            .await
+    }
+
+    /// A message from the simulator, which sends it again after a 5xx, at most `attempts_max` times in all.
+    pub async fn message_repeated(
+        &self,
+        sid: &str,
+        from: &str,
+        to: &str,
+        body: &str,
+        attempts_max: usize,
+    ) -> Response {
+        let mut response = self.message(sid, from, to, body).await;
+        for _ in 1..attempts_max {
+            if !response.status.is_server_error() {
+                break;
+            }
+            tokio::time::sleep(CARRIER_PAUSE).await;
+            response = self.message(sid, from, to, body).await;
+        }
+        response
+    }
+}
+
+/// How long the carrier waits before it sends again.
+const CARRIER_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often Twilio sends a message that we answer with a failure: six times to the webhook (`#rc=5&rp=all`), and as
+/// often to the fallback URL.
+pub const CARRIER_ATTEMPTS: usize = 12;
+
+/// The carrier's message SID with this number.
+pub fn sid(number: u64) -> String {
+    format!("SM{number:032x}")
+}
+
+/// The parameters that Twilio always sends.
+pub fn twilio_form<'a>(
+    sid: &'a str,
+    from: &'a str,
+    to: &'a str,
+    body: &'a str,
+) -> [(&'a str, &'a str); 11] {
+    [
+        ("MessageSid", sid),
+        ("SmsSid", sid),
+        ("SmsMessageSid", sid),
+        ("AccountSid", TWILIO_ACCOUNT),
+        ("From", from),
+        ("To", to),
+        ("Body", body),
+        ("NumMedia", "0"),
+        ("NumSegments", "1"),
+        ("SmsStatus", "received"),
+        ("ApiVersion", "2010-04-01"),
+    ]
+}
