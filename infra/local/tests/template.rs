@@ -121,6 +121,7 @@ fn every_reference_names_something_in_the_template() {
     }
     // What a !Sub brings with it.
     found.remove("Url");
+    found.remove("Arn");
     found.retain(|name| !name.starts_with("AWS::"));
     for name in found {
         let known = ["Parameters", "Conditions", "Resources"]
@@ -164,6 +165,128 @@ fn the_deployed_table_has_the_shape_of_the_local_one() {
     let ttl = at(table, "TimeToLiveSpecification");
     assert_eq!(text(ttl, "AttributeName"), TTL_ATTRIBUTE);
     assert_eq!(at(ttl, "Enabled").as_bool(), Some(true));
+}
+
+/// The nodes that name the table of the stack, without the first branch of an `!If [MakesTable, …]`.
+fn unconditional_names_of_the_table(node: &Yaml<'static>, path: &str, found: &mut Vec<String>) {
+    let name = |text: &Yaml<'static>| text.as_str().map(first_name);
+    match node {
+        Yaml::Tagged(tag, inner) => match (tag.suffix.as_str(), &**inner) {
+            ("If", choice) => {
+                let branches = choice.as_sequence().unwrap();
+                let made = branches[0].as_str() == Some("MakesTable");
+                if made {
+                    let mut other = BTreeSet::new();
+                    references(&branches[2], &mut other);
+                    let expected = ["ExistingTableStream".to_owned()];
+                    assert_eq!(other, expected.into(), "{path}");
+                }
+                for branch in &branches[if made { 2 } else { 1 }..] {
+                    unconditional_names_of_the_table(branch, path, found);
+                }
+            }
+            ("Ref" | "GetAtt", text) if name(text).as_deref() == Some("Table") => {
+                found.push(path.to_owned());
+            }
+            ("Sub", text) => {
+                let text = text.as_sequence_get(0).unwrap_or(text).as_str().unwrap();
+                if text.contains("${Table}") || text.contains("${Table.") {
+                    found.push(path.to_owned());
+                }
+                unconditional_names_of_the_table(inner, path, found);
+            }
+            _ => unconditional_names_of_the_table(inner, path, found),
+        },
+        Yaml::Sequence(parts) => {
+            for part in parts {
+                unconditional_names_of_the_table(part, path, found);
+            }
+        }
+        Yaml::Mapping(parts) => {
+            for (key, part) in parts {
+                let key = key.as_str().unwrap_or_default();
+                unconditional_names_of_the_table(part, &format!("{path}.{key}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_stack_with_an_existing_table_makes_none_and_names_the_existing_one_everywhere() {
+    let template = template();
+    assert_eq!(text(&template, "Resources.Table.Condition"), "MakesTable");
+    let mut found = Vec::new();
+    unconditional_names_of_the_table(&template, "", &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn the_public_door_has_limits_that_are_tighter_for_the_api_than_for_carriers() {
+    let template = template();
+    let stage = at(&template, "Resources.Stage.Properties");
+    let route_key = text(&template, "Resources.InboundRoute.Properties.RouteKey");
+    let routes = at(stage, "RouteSettings").as_mapping().unwrap();
+    let names: Vec<_> = routes.keys().map(|key| key.as_str().unwrap()).collect();
+    assert_eq!(names, [route_key]);
+    let inbound = at(stage, "RouteSettings")
+        .as_mapping_get(route_key)
+        .unwrap();
+    let others = at(stage, "DefaultRouteSettings");
+    let default_of = |settings: &Yaml<'static>, limit: &str| {
+        let mut parameter = BTreeSet::new();
+        references(at(settings, limit), &mut parameter);
+        let parameter = parameter.pop_first().unwrap();
+        let value = at(&template, &format!("Parameters.{parameter}.Default"));
+        value.as_integer().unwrap()
+    };
+    for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+        assert!(
+            default_of(others, limit) < default_of(inbound, limit),
+            "{limit}"
+        );
+    }
+    let dependency = text(&template, "Resources.Stage.DependsOn");
+    assert_eq!(dependency, "InboundRoute");
+}
+
+#[test]
+fn the_access_log_has_neither_addresses_nor_texts() {
+    let template = template();
+    let settings = at(&template, "Resources.Stage.Properties.AccessLogSettings");
+    let format = text(settings, "Format");
+    assert!(!format.contains('\n'), "one line a request");
+    let Value::Object(line) = serde_json::from_str(format).unwrap() else {
+        panic!("a line is an object: {format}");
+    };
+    // A path, a query, a header or an error's text can hold an address, a name or a secret.
+    let harmless = [
+        "$context.requestId",
+        "$context.requestTimeEpoch",
+        "$context.identity.sourceIp",
+        "$context.httpMethod",
+        "$context.routeKey",
+        "$context.status",
+        "$context.responseLength",
+        "$context.responseLatency",
+        "$context.error.responseType",
+        "$context.integration.integrationStatus",
+        "$context.integration.requestId",
+    ];
+    for (name, value) in &line {
+        assert!(harmless.contains(&value.as_str().unwrap()), "{name}");
+    }
+    // The filter of InboundLimitCount reads these two.
+    assert_eq!(line["status"], "$context.status");
+    assert_eq!(line["route"], "$context.routeKey");
+
+    let mut log = BTreeSet::new();
+    references(at(settings, "DestinationArn"), &mut log);
+    assert_eq!(log, ["AccessLog".to_owned()].into());
+    let log = at(&template, "Resources.AccessLog.Properties");
+    let mut retention = BTreeSet::new();
+    references(at(log, "RetentionInDays"), &mut retention);
+    assert_eq!(retention, ["LogRetentionDays".to_owned()].into());
 }
 
 #[test]
@@ -374,6 +497,12 @@ fn the_alarms_hear_of_what_is_counted() {
             "InboundLog",
             "UnroutableAlarm",
             r#"{ $.fields.outcome = "*" }"#,
+        ),
+        (
+            "InboundLimitCount",
+            "AccessLog",
+            "InboundLimitAlarm",
+            r#"{ $.status = "429" && $.route = "*/inbound/*" }"#,
         ),
         (
             "OutboundUnknownCount",
