@@ -1,7 +1,6 @@
 //! Answers: a success as JSON, and everything else, which is written and logged in this one place.
 
 use std::any::Any;
-use std::error::Error;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -10,6 +9,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use service::ErrorChain;
+use tracing::field::display;
 
 use crate::codes::{self, Problem};
 
@@ -68,13 +69,14 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
 fn log(method: &str, template: &str, problem: &Problem) {
     let (status, code) = (problem.status.as_u16(), problem.code);
     if problem.status.is_server_error() {
-        let cause = problem.cause.as_deref().map(chain);
+        let cause = problem.cause.as_deref();
+        let error = cause.map(|cause| display(ErrorChain(cause)));
         tracing::error!(
             method,
             template,
             status,
             code,
-            cause,
+            error,
             "{method} {template} was answered {status}, code {code}"
         );
     } else {
@@ -86,17 +88,6 @@ fn log(method: &str, template: &str, problem: &Problem) {
             "{method} {template} was answered {status}, code {code}"
         );
     }
-}
-
-fn chain(error: &(dyn Error + Send + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// What a panic said has been printed by the panic hook, with its place.

@@ -5,6 +5,7 @@
 
 use routing::ConversationSid;
 use serde_json::Value;
+use service::ErrorChain;
 use service::dispatch::{HAND_OFF_MAX, HandOff};
 
 /// One record of the stream that says that a log has grown.
@@ -50,9 +51,9 @@ pub async fn ring(rings: Vec<Ring>, hand_off: &impl HandOff) -> Vec<String> {
     let mut failed = Vec::new();
     for some in distinct.chunks(HAND_OFF_MAX) {
         if let Err(error) = hand_off.hand_off(some.to_vec()).await {
-            let (error, count) = (&error as &dyn std::error::Error, some.len());
+            let (error, count) = (ErrorChain(&error), some.len());
             tracing::warn!(
-                error,
+                %error,
                 count,
                 "{count} conversations could not be handed off; they are rung for again"
             );

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use routing::ConversationSid;
-use service::{App, dispatch};
+use service::{App, ErrorChain, dispatch};
 
 /// Some conversations' consumers could not run to their end; each reason is logged.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +29,8 @@ pub async fn run(app: &App, conversations: &[String]) -> Result<(), RunError> {
         match run.await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(%conversation, error, "consumers of conversation {conversation} could not run");
+                let error = ErrorChain(&error);
+                tracing::warn!(%conversation, %error, "consumers of conversation {conversation} could not run");
             }
             Err(_) => {
                 tracing::error!(%conversation, "a consumer of conversation {conversation} panicked");

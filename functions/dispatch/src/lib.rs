@@ -9,13 +9,19 @@ pub mod doorbell;
 pub mod hand_off;
 mod invoke;
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use service::App;
-use service::dispatch::HandOff;
+use service::dispatch::{HandOff, TickError};
+use service::{App, ErrorChain};
 
 pub use invoke::Invoke;
+
+use clock::ClockError;
 
 /// What the function is invoked with: one of the three ways in.
 #[derive(Debug, Deserialize)]
@@ -34,7 +40,7 @@ enum Event {
     },
 }
 
-/// Why an invocation failed; it is repeated, which harms nothing.
+/// Why an invocation failed. Lambda repeats it, which harms nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error("the event is neither of the stream, nor of the hand-off, nor of the clock")]
@@ -43,14 +49,48 @@ pub enum DispatchError {
     HandOff(#[from] hand_off::RunError),
     #[error(transparent)]
     Clock(#[from] clock::ClockError),
+    /// The panic hook has printed the panic's message and place.
+    #[error("the invocation panicked")]
+    Panic,
 }
 
-/// Answers one invocation. The answer to the stream names what is to be delivered again.
+impl DispatchError {
+    /// The kind of the failure: `errorType` in the failure queue. An operator may select messages by it, so a word stays.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            DispatchError::Event(_) => "event",
+            DispatchError::HandOff(_) => "run",
+            DispatchError::Clock(ClockError::Sweep(_) | ClockError::Due(TickError::Store(_))) => {
+                "store"
+            }
+            DispatchError::Clock(ClockError::Due(TickError::HandOff(_))) => "hand-off",
+            DispatchError::Panic => "panic",
+        }
+    }
+}
+
+/// What Lambda logs of a failed invocation, and puts into the failure queue. An error's `Debug` form holds the table's
+/// answer, and so messages; no part of it goes there.
+impl From<&DispatchError> for Diagnostic {
+    fn from(error: &DispatchError) -> Diagnostic {
+        Diagnostic {
+            error_type: error.kind().to_owned(),
+            error_message: ErrorChain(error).to_string(),
+        }
+    }
+}
+
+/// Answers one invocation. The answer to the stream names the records that the stream delivers again.
 pub async fn handle(
     app: &App,
     hand_off: &impl HandOff,
     event: Value,
 ) -> Result<Value, DispatchError> {
+    let handled = AssertUnwindSafe(answer(app, hand_off, event)).catch_unwind();
+    handled.await.unwrap_or(Err(DispatchError::Panic))
+}
+
+async fn answer(app: &App, hand_off: &impl HandOff, event: Value) -> Result<Value, DispatchError> {
     match serde_json::from_value(event).map_err(DispatchError::Event)? {
         Event::Stream { records } => {
             let failed = doorbell::ring(doorbell::rings(&records), hand_off).await;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dispatch::{Invoke, handle};
-use lambda_runtime::{Error, LambdaEvent, service_fn, tracing};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn, tracing};
 use serde_json::Value;
-use service::{App, Config};
+use service::{App, Config, ErrorChain};
 use store::Store;
 
 /// Set by Lambda.
@@ -24,11 +24,10 @@ async fn main() -> Result<(), Error> {
         let parts = parts.clone();
         async move {
             let (app, invoke) = &*parts;
-            let answer = handle(app, invoke, event.payload).await;
-            answer.map_err(|error| {
-                let cause = &error as &dyn std::error::Error;
-                ::tracing::warn!(error = cause, "an invocation failed; it is repeated");
-                Error::from(error)
+            handle(app, invoke, event.payload).await.map_err(|error| {
+                let (kind, chain) = (error.kind(), ErrorChain(&error));
+                ::tracing::warn!(kind, error = %chain, "an invocation failed; Lambda repeats it");
+                Diagnostic::from(&error)
             })
         }
     }))

@@ -13,8 +13,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use dispatch::handle;
+use lambda_runtime::Diagnostic;
+use routing::ConversationSid;
 use serde_json::{Value, json};
-use service::dispatch::HAND_OFF_MAX;
+use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
+use service::{App, Config};
+use store::{Store, engine_config};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -107,13 +112,27 @@ async fn invoked(State(lambda): State<Lambda>, request: Request) -> Response {
     StatusCode::ACCEPTED.into_response()
 }
 
-/// A server that notes what it was asked: an empty table, or a carrier.
+/// The text of a message, which an answer of the table may hold and no log line may show.
+const BODY: &str = "the text of a message";
+
+/// A server that notes each call: an empty table, or a carrier.
 #[derive(Clone, Default)]
-struct Noted(Arc<Mutex<Vec<String>>>);
+struct Noted {
+    calls: Arc<Mutex<Vec<String>>>,
+    /// What DynamoDB answers instead, as a body with status 400.
+    refusal: Arc<Mutex<Option<Value>>>,
+}
 
 impl Noted {
     fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Refuses every call from now on.
+    fn refuse(&self, error: &str, message: &str) {
+        let name = format!("com.amazon.coral.service#{error}");
+        let body = json!({"__type": name, "Message": message, "Item": {"b": {"S": BODY}}});
+        *self.refusal.lock().unwrap() = Some(body);
     }
 
     fn router(&self) -> Router {
@@ -124,9 +143,12 @@ impl Noted {
 async fn note(State(noted): State<Noted>, headers: HeaderMap) -> Response {
     let target = headers.get("X-Amz-Target");
     let target = target.map_or("", |target| target.to_str().unwrap());
-    noted.0.lock().unwrap().push(target.to_owned());
+    noted.calls.lock().unwrap().push(target.to_owned());
     let headers = [("Content-Type", "application/x-amz-json-1.0")];
-    (headers, "{}").into_response()
+    match noted.refusal.lock().unwrap().as_ref() {
+        Some(body) => (StatusCode::BAD_REQUEST, headers, body.to_string()).into_response(),
+        None => (headers, "{}").into_response(),
+    }
 }
 
 /// The program, and all that is around it.
@@ -217,6 +239,13 @@ impl Around {
         answer
             .expect("the function answers")
             .expect("the stand-in lives")
+    }
+
+    /// The kind of failure that an event ends in.
+    async fn error_type(&mut self, event: Value) -> String {
+        let (kind, body) = self.invoke(event.clone()).await;
+        assert_eq!(kind, "error", "{event} {body}");
+        body["errorType"].as_str().unwrap().to_owned()
     }
 
     /// What the function asked of Lambda since this was last called.
@@ -394,4 +423,75 @@ async fn what_is_no_event_fails_and_the_function_lives_on() {
     assert_eq!(around.invoke(batch()).await, response(failures(&[])));
     assert_eq!(around.invocations().len(), 1);
     around.end().await;
+}
+
+/// A role that lacks a permission.
+const DENIED: &str =
+    "User: arn:aws:sts::0:assumed-role/dispatch is not authorized to perform: dynamodb:Query";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_is_logged_with_its_whole_cause() {
+    let mut around = Around::start().await;
+    around.table.refuse("AccessDeniedException", DENIED);
+    around.invoke(json!({"clock": "minute"})).await;
+    let run = json!({"conversations": [conversation(1)]});
+    around.invoke(run).await;
+    around.refuse("CH", StatusCode::FORBIDDEN, "AccessDeniedException");
+    around.invoke(batch()).await;
+    let log = around.end().await;
+    for line in &log {
+        assert!(!line.to_string().contains(BODY), "{line}");
+    }
+    // The clock, the hand-off and the doorbell.
+    for (message, cause) in [
+        ("an invocation failed", DENIED),
+        ("consumers of conversation", DENIED),
+        ("could not be handed off", "not now"),
+    ] {
+        let field = |line: &Value, name: &str| line["fields"][name].as_str().map(str::to_owned);
+        let line = log
+            .iter()
+            .find(|line| field(line, "message").is_some_and(|text| text.contains(message)));
+        let error = line.and_then(|line| field(line, "error"));
+        let error = error.unwrap_or_else(|| panic!("{message} of no error: {log:#?}"));
+        for part in ["failed to ", "AccessDeniedException", cause] {
+            assert!(error.contains(part), "{message}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_failure_queue_tells_the_kind_of_a_failure_by_a_word() {
+    let mut around = Around::start().await;
+    let clock = json!({"clock": "minute"});
+    let run = json!({"conversations": [conversation(1)]});
+    assert_eq!(around.error_type(json!({"what": "is this"})).await, "event");
+    around.table.refuse("AccessDeniedException", DENIED);
+    assert_eq!(around.error_type(clock).await, "store");
+    assert_eq!(around.error_type(run).await, "run");
+    around.end().await;
+}
+
+/// A hand-off that has a defect.
+struct Panicking;
+
+impl HandOff for Panicking {
+    async fn hand_off(&self, _: Vec<ConversationSid>) -> Result<(), HandOffError> {
+        panic!("a defect");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_invocation_by_a_word() {
+    let config = Config::read(|name| match name {
+        "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
+        "CROSSPOINT_AUTH_TOKEN" => Some("token".to_owned()),
+        "CROSSPOINT_PUBLIC_URL" => Some("https://crosspoint.example".to_owned()),
+        "CROSSPOINT_TABLE" => Some("crosspoint".to_owned()),
+        _ => None,
+    });
+    let client = Store::client(engine_config("http://127.0.0.1:9"));
+    let app = App::new(Store::new(client, "crosspoint"), &config.unwrap());
+    let error = handle(&app, &Panicking, batch()).await.unwrap_err();
+    assert_eq!(Diagnostic::from(&error).error_type, "panic");
 }

@@ -5,7 +5,7 @@ use carriers::twilio::answer::{CONTENT_TYPE as TWIML, NO_REPLY};
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use routing::CarrierMessageSid;
-use service::{ReceiveError, Received, Reply};
+use service::{ErrorChain, ReceiveError, Received, Reply};
 
 /// Why a request is not a message. The text is for the carrier and the log.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(crate) fn replied(
         }) => passed_back(reply),
         Ok(Received { reply: None, .. }) => response(StatusCode::OK, TWIML, NO_REPLY.into()),
         Err(error) => {
-            let chain = &error as &dyn std::error::Error;
-            tracing::error!(%message_sid, error = chain, "message {message_sid} was not accepted");
+            let chain = ErrorChain(&error);
+            tracing::error!(%message_sid, error = %chain, "message {message_sid} was not accepted");
             match error {
                 ReceiveError::ForwardFailed => refused(
                     StatusCode::BAD_GATEWAY,

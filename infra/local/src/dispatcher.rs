@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use service::App;
 use service::dispatch::{self, SWEEP_DISTANCE};
+use service::{App, ErrorChain};
 use store::Deadline;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -68,17 +68,17 @@ async fn clock(app: App, tasks: Tasks) {
             swept = Some(Instant::now());
             let deadline = Deadline::after(TIME_MAX);
             if let Err(error) = dispatch::sweep(&app, distance, deadline).await {
-                let error = &error as &dyn std::error::Error;
+                let error = ErrorChain(&error);
                 tracing::warn!(
-                    error,
+                    %error,
                     "the sweep could not be finished; it goes on from its mark"
                 );
             }
             distance = SWEEP_DISTANCE;
         }
         if let Err(error) = dispatch::tick(&app, &tasks, TIME_MAX).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "not all that is due could be done; it is due again");
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "not all that is due could be done; it is due again");
         }
     }
 }

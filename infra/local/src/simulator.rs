@@ -12,7 +12,7 @@ use axum::routing::get;
 use carriers::Form;
 use carriers::simulator::Outbox;
 use serde_json::{Value, json};
-use service::App;
+use service::{App, ErrorChain};
 
 use crate::clock;
 use crate::tasks::Tasks;
@@ -64,7 +64,7 @@ async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
         Ok(()) => answer(StatusCode::OK, told(app).to_string()),
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %ErrorChain(&error),
                 "not all that is due could be done"
             );
             let message = "not all that is due could be done; see the log";

@@ -10,6 +10,7 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType};
 use dispatch::doorbell::{self, Ring};
+use service::ErrorChain;
 use service::dispatch::HandOff;
 use tokio::time::Instant;
 
@@ -81,7 +82,7 @@ impl Stream {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(
-                        error = &*error as &dyn std::error::Error,
+                        error = %ErrorChain(&*error),
                         "the stream can't be read; trying again"
                     );
                     tokio::time::sleep(FAILURE_PAUSE).await;

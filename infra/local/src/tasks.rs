@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use routing::ConversationSid;
-use service::App;
 use service::dispatch::{self, HandOff, HandOffError};
+use service::{App, ErrorChain};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -63,8 +63,8 @@ impl HandOff for Tasks {
             running.spawn(async move {
                 let _permit = permit;
                 if let Err(error) = dispatch::run(&app, conversation).await {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%conversation, error, "consumers of conversation {conversation} could not run; the sweep wakes them");
+                    let error = ErrorChain(&error);
+                    tracing::warn!(%conversation, %error, "consumers of conversation {conversation} could not run; the sweep wakes them");
                 }
             });
             while running.try_join_next().is_some() {}

@@ -5,9 +5,10 @@ use std::time::Duration;
 use carriers::twilio;
 use routing::{Call, ChangeId, ForwardState, Inbound, Target};
 use store::Deadline;
+use tracing::field::display;
 
-use crate::App;
 use crate::caller::CallError;
+use crate::{App, ErrorChain};
 
 /// What the carrier is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +89,8 @@ pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
         .journal_note(&inbound.key, state, Deadline::after(NOTE_TIME))
         .await
     {
-        let (message_sid, error) = (inbound.key.sid, &error as &dyn std::error::Error);
-        tracing::warn!(%message_sid, error, "how the fall-through of message {message_sid} ended could not be noted");
+        let (message_sid, error) = (inbound.key.sid, ErrorChain(&error));
+        tracing::warn!(%message_sid, %error, "how the fall-through of message {message_sid} ended could not be noted");
     }
 }
 
@@ -116,10 +117,7 @@ impl Failure {
 
     fn log(&self, inbound: &Inbound, url: &'static str) {
         let (message_sid, status) = (inbound.key.sid, self.status);
-        let error = self
-            .error
-            .as_ref()
-            .map(|error| error as &dyn std::error::Error);
+        let error = self.error.as_ref().map(|error| display(ErrorChain(error)));
         tracing::warn!(%message_sid, status, error, "the {url} for message {message_sid} gave no usable answer");
     }
 }

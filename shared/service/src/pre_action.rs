@@ -9,10 +9,10 @@ use routing::{
 use serde_json::{Map, Value};
 use store::Deadline;
 
-use crate::App;
 use crate::attributes::{self, AttributesError};
 use crate::caller::{Answered, CallError};
 use crate::parameters;
+use crate::{App, ErrorChain};
 
 /// How long a pre-action webhook may take.
 const REPLY_TIME_MAX: Duration = Duration::from_secs(5);
@@ -71,12 +71,12 @@ pub(crate) async fn call_pre_action_webhook(
             PreActionResult::Publish(PreActionEdits::default())
         }
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = ErrorChain(&error);
             match call.on_timeout {
                 OnTimeout::Publish => {
                     tracing::warn!(
                         event,
-                        error,
+                        %error,
                         "the pre-action webhook gave no reply; published unchanged"
                     );
                     PreActionResult::Publish(PreActionEdits::default())
@@ -84,7 +84,7 @@ pub(crate) async fn call_pre_action_webhook(
                 OnTimeout::Reject => {
                     tracing::warn!(
                         event,
-                        error,
+                        %error,
                         "the pre-action webhook gave no reply; rejected"
                     );
                     PreActionResult::Reject

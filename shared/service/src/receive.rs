@@ -8,9 +8,9 @@ use routing::{
 };
 use store::{CommitError, Deadline, StoreError};
 
-use crate::App;
 use crate::forward::{Answer, Reply, forward, note};
 use crate::pre_action::call_pre_action_webhook;
+use crate::{App, ErrorChain};
 
 /// From receipt to answer, pre-action webhooks, fallback URLs and commits included: below the 15 s that carriers wait.
 pub const RECEIVE_TIME: Duration = Duration::from_secs(13);
@@ -204,8 +204,8 @@ async fn pre_action_reply(
     )
     .await;
     replied.unwrap_or_else(|invalid| {
-        let (message_sid, error) = (inbound.key.sid, &invalid as &dyn std::error::Error);
-        tracing::warn!(%message_sid, error, "message {message_sid} is published unchanged");
+        let (message_sid, error) = (inbound.key.sid, ErrorChain(&invalid));
+        tracing::warn!(%message_sid, %error, "message {message_sid} is published unchanged");
         PreActionReply::to(call, routing::PreActionResult::Publish(Default::default()))
     })
 }

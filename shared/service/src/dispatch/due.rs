@@ -8,7 +8,7 @@ use routing::ConversationSid;
 use store::{Deadline, Due, SHARDS, StoreError};
 
 use super::{HAND_OFF_MAX, HandOff, HandOffError, purge, timer};
-use crate::App;
+use crate::{App, ErrorChain};
 
 /// Why the clock did not do all that it should. What is left is still due the next time.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +63,8 @@ async fn fire(app: &App, due: Due, deadline: Deadline) -> Result<(), StoreError>
     };
     match fired {
         Err(error) if !error.retryable() => {
-            let (conversation, error) = (due.conversation(), &error as &dyn std::error::Error);
-            tracing::error!(%conversation, error, "conversation {conversation} can't be read; nothing falls due in it");
+            let (conversation, error) = (due.conversation(), ErrorChain(&error));
+            tracing::error!(%conversation, %error, "conversation {conversation} can't be read; nothing falls due in it");
             Ok(())
         }
         other => other,

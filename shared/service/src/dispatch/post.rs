@@ -7,7 +7,7 @@ use routing::{
 use store::{Held, Look, Rest, Seen, StoreError};
 
 use super::{DELIVERY_TIME_MAX, IDLE_SLOTS_MAX, Looked, Run, jitter};
-use crate::parameters;
+use crate::{ErrorChain, parameters};
 
 /// Delivers what lies ahead of the cursor in one stretch of the log.
 pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreError> {
@@ -214,9 +214,9 @@ async fn attempt(
             })
         }
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = ErrorChain(&error);
             tracing::warn!(
-                %conversation, event, error, failures,
+                %conversation, event, %error, failures,
                 "{event} of conversation {conversation} could not be delivered"
             );
             Err(Failure { asked_s: None })

@@ -9,7 +9,7 @@ use routing::{Consumer, ConversationSid};
 use store::{Deadline, SHARDS, StoreError};
 
 use super::Run;
-use crate::App;
+use crate::{App, ErrorChain};
 
 /// How far behind now the sweep reads: a change stands in the time index by then (a request and its repetitions take a
 /// minute at most), and every run that could have dealt with it is over.
@@ -75,8 +75,8 @@ async fn wake_lagging(
     match look_and_wake(app, conversation, deadline).await {
         Err(error) if !error.retryable() => {
             // One conversation that can't be read must not keep the sweep from all others.
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(%conversation, error, "conversation {conversation} can't be read; its consumers stand still");
+            let error = ErrorChain(&error);
+            tracing::error!(%conversation, %error, "conversation {conversation} can't be read; its consumers stand still");
             Ok(())
         }
         other => other,
