@@ -10,6 +10,7 @@ pub mod figures;
 pub mod form;
 pub mod items;
 pub mod json;
+pub mod lambda;
 pub mod receiver;
 pub mod response;
 pub mod rest;

@@ -1,9 +1,9 @@
 //! The whole system in one process, on a table of its own.
 //!
 //! [`TestSystem`] is the local stack without its port. Its methods stand in several files: [`crate::rest`] has those of a
-//! REST client, [`crate::carrier`] those of a carrier, [`crate::simulator`] the local stack's own doors,
-//! [`crate::consumers`] what stream, clock and hand-off do, [`crate::crash`] the death of a process, and [`crate::items`]
-//! what the table holds and no door shows.
+//! REST client, [`crate::carrier`] those of a carrier, [`crate::lambda`] that of Lambda, [`crate::simulator`] the local
+//! stack's own doors, [`crate::consumers`] what stream, clock and hand-off do, [`crate::crash`] the death of a process,
+//! and [`crate::items`] what the table holds and no door shows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +97,14 @@ impl TestSystem {
     pub fn twilio_at(&self, url: Option<&str>) -> TestSystem {
         let mut app = self.app.clone();
         app.carriers.twilio = url.map(sender);
+        let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
+        TestSystem::assembled(app, endpoint, table, self.wire.clone())
+    }
+
+    /// Other functions over the same table, behind another public URL.
+    pub fn behind(&self, public_url: &str) -> TestSystem {
+        let mut app = self.app.clone();
+        app.public_url = PublicUrl::parse(public_url).expect("a URL");
         let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
         TestSystem::assembled(app, endpoint, table, self.wire.clone())
     }

@@ -12,9 +12,9 @@ async fn main() -> Result<(), Error> {
     let store = Store::from_environment(&*config.table).await;
     store.warm().await;
     let app = App::new(store, &config);
-    gateway::run(router(Admin {
+    let router = router(Admin {
         app,
         token: config.token,
-    }))
-    .await
+    });
+    gateway::run(router, config.public_url.path()).await
 }

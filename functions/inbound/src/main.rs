@@ -20,14 +20,14 @@ async fn main() -> Result<(), Error> {
         twilio: config.twilio,
         simulator: false,
     });
-    gateway::run(service_fn(move |request: Request| {
+    let service = service_fn(move |request: Request| {
         let door = door.clone();
         async move {
             let response = handle(&door, request.map(bytes)).await;
             Ok::<Response<Body>, Error>(response.map(|body| Body::Binary(body.into())))
         }
-    }))
-    .await
+    });
+    gateway::run(service, config.public_url.path()).await
 }
 
 fn bytes(body: Body) -> Bytes {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dispatch::{doorbell, handle};
 use local::engine::Engine;
+use regex_lite::Regex;
 use routing::{ConversationSid, Outcome};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Value, json};
@@ -128,6 +129,32 @@ fn every_reference_names_something_in_the_template() {
             .iter()
             .any(|section| at(&template, section).contains_mapping_key(&name));
         assert!(known, "the template has no {name}");
+    }
+}
+
+/// A slash at its end would stand twice in the URL that carriers call and sign.
+#[test]
+fn a_public_url_is_https_without_query_and_without_a_slash_at_its_end() {
+    let template = template();
+    let pattern = text(&template, "Parameters.PublicUrl.AllowedPattern");
+    let pattern = Regex::new(pattern).unwrap();
+    for (url, allowed) in [
+        ("", true),
+        ("https://example.com", true),
+        ("https://example.com/key", true),
+        ("https://example.com/key/more", true),
+        ("https://example.com/", false),
+        ("https://example.com/key/", false),
+        ("https://example.com/key//", false),
+        ("https://", false),
+        ("https:///", false),
+        ("https://example.com?a", false),
+        ("https://example.com#a", false),
+        ("https://u:p@example.com", false),
+        ("http://example.com", false),
+        ("example.com", false),
+    ] {
+        assert_eq!(pattern.is_match(url), allowed, "{url}");
     }
 }
 

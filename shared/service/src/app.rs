@@ -46,7 +46,7 @@ impl Carriers {
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// `None` where it is not an absolute http or https URL without query and fragment.
+    /// `None`: the text is not an absolute http or https URL, or it has a user, a query or a fragment.
     pub fn parse(text: &str) -> Option<PublicUrl> {
         let url = routing::WebhookUrl::parse(text).ok()?;
         let plain = !url.as_str().contains(['?', '#', '@']);
@@ -55,6 +55,13 @@ impl PublicUrl {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The path, without a `/` at its end; empty if the URL has none. A custom domain with a mapping key has one.
+    pub fn path(&self) -> &str {
+        let authority = self.0.find("://").map_or(0, |at| at + "://".len());
+        let path = self.0[authority..].find('/');
+        path.map_or("", |at| &self.0[authority + at..])
     }
 }
 
@@ -121,4 +128,36 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_has_no_slash_at_its_end_and_perhaps_a_path() {
+        for (text, kept, path) in [
+            ("https://example.com", "https://example.com", ""),
+            ("https://example.com/", "https://example.com", ""),
+            ("http://127.0.0.1:9010//", "http://127.0.0.1:9010", ""),
+            ("https://example.com/a", "https://example.com/a", "/a"),
+            (
+                "https://example.com/a/b//",
+                "https://example.com/a/b",
+                "/a/b",
+            ),
+        ] {
+            let url = PublicUrl::parse(text).unwrap();
+            assert_eq!((url.as_str(), url.path()), (kept, path), "{text}");
+        }
+        for bad in [
+            "example.com",
+            "https://example.com/?a",
+            "https://u:p@example.com",
+            "https://example.com/#a",
+            "ftp://a",
+        ] {
+            assert_eq!(PublicUrl::parse(bad), None, "{bad}");
+        }
+    }
 }

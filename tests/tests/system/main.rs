@@ -9,6 +9,7 @@ mod budget;
 mod faults;
 mod forward;
 mod journey;
+mod paths;
 mod races;
 mod rest_conversations;
 mod rest_messages;
