@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     AccountSettings, ChangeId, Channel, ConversationSid, Entry, Event, Fresh, Header, MessageKey,
-    MessageSid, POST_SCOPE_ACCOUNT, PostWebhook, Reason, State, Tail, Write,
+    MessageSid, PostWebhook, Reason, SettingsScope, State, Tail, Write,
 };
 
 /// Who or what caused a change, as webhooks are told.
@@ -184,9 +184,9 @@ impl<'a> Draft<'a> {
 
     fn post_in_force(&self) -> Option<PostWebhook> {
         let webhooks = &self.cause.account.webhooks;
-        let (scope, generation) = (POST_SCOPE_ACCOUNT, webhooks.post_generation);
-        // Our settings may have been read before those of the entry before. A cursor that is missing starts at the
-        // newest `since`, which must not move past entries that the endpoint is owed.
+        let (scope, generation) = (SettingsScope::Account, webhooks.post_generation);
+        // The writer of the entry before may have read newer settings than this writer. A cursor that is missing starts
+        // at the newest `since`, which must not move past entries that the endpoint is owed.
         let newer = self.header.post.filter(|post| post.generation > generation);
         if newer.is_some() {
             return newer;

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::{ConversationServiceSid, MessagingServiceSid, Pair, ParticipantSid, State, Timers};
+use crate::{
+    ConversationServiceSid, MessagingServiceSid, Pair, ParticipantSid, SettingsScope, State, Timers,
+};
 
 /// A pair that the conversation holds, and the participant that brought it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,17 +13,14 @@ pub struct HeldPair {
     pub pair: Pair,
 }
 
-/// The scope of the account's own post-action webhook, as [`PostWebhook::scope`] names it.
-pub const POST_SCOPE_ACCOUNT: u8 = 0;
-
-/// The post-action webhook in force when an entry was committed: it decides who hears the entry.
+/// The post-action webhook in force when an entry was committed: the entry is owed to this webhook alone, apart from
+/// the conversation's own webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostWebhook {
-    /// Whose webhook it is: [`POST_SCOPE_ACCOUNT`].
-    pub scope: u8,
+    pub scope: SettingsScope,
     /// A generation begins when a URL appears or the scope changes, not when a URL is edited.
     pub generation: u64,
-    /// The slot since which it has been in force here: where a missing cursor starts.
+    /// The slot since which the generation has been in force here: a missing cursor starts there.
     pub since: u64,
 }
 

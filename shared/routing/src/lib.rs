@@ -8,7 +8,7 @@
 //! Refused here: I/O, clocks, randomness, AWS, HTTP.
 //!
 //! The cast: [`route`](route()) decides for a message; [`change`] for what users ask by REST; [`Entry`] and
-//! [`Header`] are the log that both append to; [`Consumer`] and [`Cursor`] are who reads it, and how far;
+//! [`Header`] are the log that both append to; [`Consumer`] and [`Cursor`] are its readers and their positions;
 //! [`Write`] and [`Conflict`] are the language of the table.
 
 mod address;
@@ -37,17 +37,19 @@ mod timers;
 mod webhook;
 
 pub use address::{Address, AddressError, Channel};
-pub use consumer::{
-    Ahead, Consumer, Cursor, Heard, Lane, Lease, Position, RETRY_DELAYS_S, Recipient, ahead,
-    beginning, gapless, retry_at,
-};
+pub use consumer::Consumer;
+pub use consumer::cursor::{Cursor, Lane, Lease, Position, Recipient};
+pub use consumer::endpoint::{Endpoint, Owed, Scope, SettingsScope};
+pub use consumer::look::{Look, gapless};
+pub use consumer::post::{Backlog, Delivery, backlog};
+pub use consumer::retry::{RETRY_DELAYS_S, retry_at};
 pub use conversation::{Reason, State, Transition};
 pub use draft::{Cause, Source};
 pub use entry::{EarlierMessage, Entry, Event, EventId, Snapshot};
 pub use event_name::EventName;
 pub use expiry::{close_expired, park_idle};
 pub use facts::{Facts, Fresh, Holder, Next, Tail};
-pub use header::{Header, HeldPair, POST_SCOPE_ACCOUNT, PostWebhook};
+pub use header::{Header, HeldPair, PostWebhook};
 pub use inbound::{CarrierName, Inbound, Media, MessageKey};
 pub use journal::{ForwardState, JournalEntry, Outcome};
 pub use message::{Message, Revision};

@@ -18,8 +18,8 @@ use routing::{
     HeldPair, Holder, Inbound, ItemKey, JournalEntry, Journaled, Message, MessageSid,
     MessagingService, MessagingServiceSid, Metadata, Next, OnTimeout, Outcome, Pair, Participant,
     Plan, PostWebhook, PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal,
-    PreActionReply, PreActionResult, Reason, Revision, Rule, ScopedTarget, Snapshot, Source, State,
-    Tail, Target, Timers, Webhooks, Why, Write, close_expired, route,
+    PreActionReply, PreActionResult, Reason, Revision, Rule, ScopedTarget, SettingsScope, Snapshot,
+    Source, State, Tail, Target, Timers, Webhooks, Why, Write, close_expired, route,
 };
 use support::{
     PROXY, address, at, bytes, call, configuration, conversation, fresh, inbound, number, pair,
@@ -269,7 +269,7 @@ fn entry_told(entry: &Entry) -> String {
         .collect();
     let post = header.post.map_or(String::new(), |post| {
         format!(
-            " post {}.{} since {}",
+            " post {:?}.{} since {}",
             post.scope, post.generation, post.since
         )
     });
@@ -979,7 +979,7 @@ fn a_group_falls_through_and_one_with_one_outside_member_is_the_pair() {
 #[test]
 fn an_entry_names_the_post_action_webhook_in_force() {
     let post = |generation, since| PostWebhook {
-        scope: 0,
+        scope: SettingsScope::Account,
         generation,
         since,
     };
@@ -1001,7 +1001,7 @@ fn an_entry_names_the_post_action_webhook_in_force() {
 #[test]
 fn an_entry_never_names_an_older_post_action_webhook_than_the_one_before_it() {
     let post = Some(PostWebhook {
-        scope: 0,
+        scope: SettingsScope::Account,
         generation: 2,
         since: 4,
     });

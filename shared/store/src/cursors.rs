@@ -10,9 +10,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use jiff::Timestamp;
-use routing::{
-    AccountSettings, Consumer, ConversationSid, Cursor, Entry, Lane, Lease, Position, Tail, gapless,
-};
+use routing::{Consumer, ConversationSid, Cursor, Entry, Lane, Lease, Look, Position, gapless};
 
 use crate::Store;
 use crate::attempt::{self, Deadline, Written};
@@ -21,33 +19,14 @@ use crate::item::{self, Item, bytes, cursor, log_key, milliseconds, number};
 use crate::key::{self, Key};
 use crate::table::GSI1;
 
-/// A conversation as a consumer finds it: who has come how far, and the end of the log. Read strongly, but not as one:
-/// the parts may be of different moments.
-#[derive(Clone, Debug, Default)]
-pub struct Look {
-    pub account: AccountSettings,
-    cursors: Vec<(Consumer, Cursor)>,
-    /// The newest entries by slot, one or the other missing where a transaction becomes visible item by item.
-    newest: Vec<Entry>,
-}
-
-impl Look {
-    pub fn cursor(&self, consumer: Consumer) -> Option<&Cursor> {
-        let found = self.cursors.iter().find(|(whose, _)| *whose == consumer);
-        found.map(|(_, cursor)| cursor)
-    }
-
-    /// The newest entry; `None`: there is no such log.
-    pub fn tail(&self) -> Option<Tail> {
-        self.newest.last().map(Entry::tail)
-    }
-}
-
 /// How many of the newest items of a log are looked at first. Enough for all that a consumer has not passed, as a rule,
 /// and still one read unit or two.
 const NEWEST: i32 = 5;
 /// How many items of a log are read at once where a consumer lags further behind.
 const STRETCH: i32 = 50;
+/// How many cursors a conversation may have: the relay, the numbers, the account's and the service's endpoint, the five
+/// webhooks that a conversation may have, and as many that were removed.
+const CURSORS_MAX: i32 = 14;
 
 /// A consumer's cursor as a look found it.
 #[derive(Clone, Copy, Debug)]
@@ -100,11 +79,7 @@ impl Store {
         )?;
         let mut newest = entries(newest)?;
         newest.reverse();
-        Ok(Look {
-            account,
-            cursors,
-            newest,
-        })
+        Ok(Look::new(account, cursors, newest))
     }
 
     async fn cursors_get(
@@ -112,14 +87,13 @@ impl Store {
         conversation: ConversationSid,
         deadline: Deadline,
     ) -> Result<Vec<(Consumer, Cursor)>, StoreError> {
-        let limit = i32::try_from(Consumer::ALL.len()).unwrap_or(i32::MAX);
         let (items, _) = self
             .log_query(
                 conversation,
                 key::CURSOR_FIRST,
                 key::CURSOR_END,
                 false,
-                limit,
+                CURSORS_MAX,
                 deadline,
             )
             .await?;
@@ -134,16 +108,14 @@ impl Store {
         look: &Look,
         deadline: Deadline,
     ) -> Result<Vec<Entry>, StoreError> {
-        match look.newest.first() {
-            Some(oldest) if oldest.slot > slot => {
-                let from = key::log_from(slot);
-                let (items, _) = self
-                    .log_query(conversation, &from, key::LOG_END, false, STRETCH, deadline)
-                    .await?;
-                Ok(gapless(entries(items)?, slot))
-            }
-            _ => Ok(gapless(look.newest.clone(), slot)),
+        if let Some(entries) = look.entries_from(slot) {
+            return Ok(entries);
         }
+        let from = key::log_from(slot);
+        let (items, _) = self
+            .log_query(conversation, &from, key::LOG_END, false, STRETCH, deadline)
+            .await?;
+        Ok(gapless(entries(items)?, slot))
     }
 
     /// Takes a cursor for a run and moves it to `next`, if it still stands where it was seen, nobody has it, and nobody has

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use routing::{
     Address, CarrierMessageSid, Consumer, ConversationServiceSid, ConversationSid, ItemKey,
-    MessageKey, Pair, ParticipantSid,
+    MessageKey, Pair, ParticipantSid, Scope, WebhookSid,
 };
 use sha2::{Digest, Sha256};
 
@@ -123,9 +123,11 @@ pub(crate) fn account(copy: u8) -> Key {
 
 pub(crate) fn cursor(conversation_sid: ConversationSid, consumer: Consumer) -> Key {
     let sk = match consumer {
-        Consumer::Post => "KP",
-        Consumer::Relay => "KR",
-        Consumer::Numbers => "KN",
+        Consumer::Post(Scope::Account) => "KP".to_owned(),
+        Consumer::Post(Scope::Service) => "KS".to_owned(),
+        Consumer::Post(Scope::Conversation(webhook)) => format!("{CURSOR_OF_WEBHOOK}{webhook}"),
+        Consumer::Relay => "KR".to_owned(),
+        Consumer::Numbers => "KN".to_owned(),
     };
     key(conversation(conversation_sid), sk)
 }
@@ -133,15 +135,20 @@ pub(crate) fn cursor(conversation_sid: ConversationSid, consumer: Consumer) -> K
 /// Cursors, and nothing else; scoped webhooks come behind them.
 pub(crate) const CURSOR_FIRST: &str = "KA";
 pub(crate) const CURSOR_END: &str = "KV";
+const CURSOR_OF_WEBHOOK: &str = "KH#";
 
 /// The consumer whose cursor has this sort key.
 pub(crate) fn parse_cursor(sk: &str) -> Option<Consumer> {
-    match sk {
-        "KP" => Some(Consumer::Post),
-        "KR" => Some(Consumer::Relay),
-        "KN" => Some(Consumer::Numbers),
-        _ => None,
-    }
+    Some(match sk {
+        "KP" => Consumer::Post(Scope::Account),
+        "KS" => Consumer::Post(Scope::Service),
+        "KR" => Consumer::Relay,
+        "KN" => Consumer::Numbers,
+        _ => {
+            let webhook = WebhookSid::parse(sk.strip_prefix(CURSOR_OF_WEBHOOK)?)?;
+            Consumer::Post(Scope::Conversation(webhook))
+        }
+    })
 }
 
 pub(crate) const TIMER: &str = "T";
@@ -325,6 +332,26 @@ mod tests {
             keys.iter()
                 .all(|sk| sk.as_str() > LOG_FIRST && sk.as_str() < LOG_END)
         );
+    }
+
+    #[test]
+    fn a_cursor_is_named_by_its_consumer() {
+        let sid = ConversationSid::from_bytes([1; 16]);
+        for consumer in [
+            Consumer::Post(Scope::Account),
+            Consumer::Post(Scope::Service),
+            Consumer::Post(Scope::Conversation(WebhookSid::from_bytes([2; 16]))),
+            Consumer::Relay,
+            Consumer::Numbers,
+        ] {
+            let sk = cursor(sid, consumer).sk;
+            assert_eq!(parse_cursor(&sk), Some(consumer));
+            assert!(
+                sk.as_str() > CURSOR_FIRST && sk.as_str() < CURSOR_END,
+                "{sk}"
+            );
+        }
+        assert_eq!(parse_cursor("KW#WH02020202020202020202020202020202"), None);
     }
 
     #[test]

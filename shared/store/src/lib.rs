@@ -16,7 +16,7 @@
 //! | metadata | `C#CH` / `M` | `S#IS#16` / created, CH | – |
 //! | participant | `C#CH` / `P#MB` | – | `A#address` or `I#IS#identity` / CH, MB |
 //! | claim of an identity | `C#CH` / `I#identity` | – | – |
-//! | cursor of a consumer | `C#CH` / `KP`, `KR`, `KN` | `D#16` / due, only while it waits | – |
+//! | cursor of a consumer | `C#CH` / `KP` (the account's endpoint), `KS` (the service's), `KH#WH` (a scoped webhook), `KR` (relay), `KN` (numbers) | `D#16` / due, only while it waits | – |
 //! | scoped webhook | `C#CH` / `KW#WH` | – | – |
 //! | timer; purge job | `C#CH` / `T`; `Z` | `D#16` / due | – |
 //! | unique name | `U#IS#name` / `U` | – | – |
@@ -86,7 +86,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 pub use attempt::{Deadline, pause};
 pub use commit::CommitError;
 pub use conversations::{ConversationFilter, View};
-pub use cursors::{Held, Look, Rest, Seen};
+pub use cursors::{Held, Rest, Seen};
 pub use due::Due;
 pub use error::StoreError;
 pub use key::{SHARDS, outbound_sid, rung};

@@ -55,14 +55,17 @@ impl Store {
     pub async fn purge_end(
         &self,
         conversation: ConversationSid,
+        consumers: impl IntoIterator<Item = Consumer>,
         last_slot: Option<u64>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let cursors = Consumer::ALL.map(|consumer| key::cursor(conversation, consumer));
+        let cursors = consumers
+            .into_iter()
+            .map(|consumer| key::cursor(conversation, consumer));
         let purge = key::of(&ItemKey::Purge(conversation));
         let last = last_slot.map(|slot| key::slot(conversation, slot));
         let mut deletes = Vec::new();
-        for key in cursors.into_iter().chain(last).chain([purge]) {
+        for key in cursors.chain(last).chain([purge]) {
             let delete = Delete::builder()
                 .table_name(&self.table)
                 .set_key(Some(item::key(key)))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use routing::{Consumer, ConversationSid, Position};
+use routing::{Consumer, ConversationSid, Position, Scope};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
 use store::{Deadline, Due, SHARDS};
@@ -605,11 +605,21 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
         receiver.wait_for(1).await;
         let (store, now) = (&system.app.store, system.app.clock.now());
         let beginning = Position::default();
-        let woken = store.cursor_wake(sid, Consumer::Post, beginning, false, now, soon());
+        let woken = store.cursor_wake(
+            sid,
+            Consumer::Post(Scope::Account),
+            beginning,
+            false,
+            now,
+            soon(),
+        );
         woken.await.expect("a write")
     });
     assert!(made, "it was not due");
-    assert_eq!(due(&system).await, [Due::Cursor(sid, Consumer::Post)]);
+    assert_eq!(
+        due(&system).await,
+        [Due::Cursor(sid, Consumer::Post(Scope::Account))]
+    );
     // Until somebody has looked.
     system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
@@ -619,13 +629,18 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
 /// As a wake that was held up on its way leaves it.
 async fn a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once(system: TestSystem) {
     let sid = ConversationSid::parse(&format!("CH{:032x}", 7)).expect("a SID");
-    for consumer in Consumer::ALL {
+    let consumers = [
+        Consumer::Post(Scope::Account),
+        Consumer::Relay,
+        Consumer::Numbers,
+    ];
+    for consumer in consumers {
         let (store, now) = (&system.app.store, system.app.clock.now());
         let beginning = Position::default();
         let woken = store.cursor_wake(sid, consumer, beginning, true, now, soon());
         assert!(woken.await.expect("a write"));
     }
-    assert_eq!(due(&system).await.len(), Consumer::ALL.len());
+    assert_eq!(due(&system).await.len(), consumers.len());
     system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
 }
@@ -742,7 +757,14 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
             let sid = ConversationSid::parse(poisoned).expect("a SID");
             let (store, now) = (&system.app.store, system.app.clock.now());
             let beginning = Position::default();
-            let woken = store.cursor_wake(sid, Consumer::Post, beginning, true, now, soon());
+            let woken = store.cursor_wake(
+                sid,
+                Consumer::Post(Scope::Account),
+                beginning,
+                true,
+                now,
+                soon(),
+            );
             assert!(woken.await.expect("a write"));
         }
         let whole = system.take_item(&pk, &sk).await;

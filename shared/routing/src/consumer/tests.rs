@@ -1,10 +1,13 @@
 //! What an entry owes to whom, a line per rule.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::{
-    Cause, ChangeId, ConversationServiceSid, ConversationSid, EventId, EventName, Header, Message,
-    MessagingServiceSid, Pair, PostWebhook, Reason, Source, State, Timers, WebhookUrl, Write,
-    park_idle,
+    Cause, ChangeId, ConversationServiceSid, ConversationSid, Endpoint, Event, EventId, EventName,
+    Header, Message, MessagingServiceSid, Owed, Pair, ParticipantSid, Position, PostWebhook,
+    Reason, SettingsScope, Source, State, Tail, Timers, WebhookUrl, Webhooks, Write, backlog,
+    gapless, park_idle,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -65,7 +68,7 @@ fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> Entry {
             last_activity: at(0),
             timers: Timers::default(),
             post: generation.map(|generation| PostWebhook {
-                scope: crate::POST_SCOPE_ACCOUNT,
+                scope: SettingsScope::Account,
                 generation,
                 since: 3,
             }),
@@ -74,37 +77,47 @@ fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> Entry {
     }
 }
 
-/// In generation `generation`, with a URL or without.
-fn webhooks(generation: u64, url: bool) -> Webhooks {
-    Webhooks {
-        post_url: url.then(|| WebhookUrl::parse("https://example.com").unwrap()),
+/// The account's endpoint in generation `generation`, in a conversation whose tail is of generation `tail`.
+fn endpoint(generation: u64, tail: Option<u64>) -> Endpoint {
+    let webhooks = Webhooks {
+        post_url: Some(WebhookUrl::parse("https://example.com").unwrap()),
         post_generation: generation,
         ..Webhooks::default()
-    }
+    };
+    let tail = Tail {
+        conversation: ConversationSid::from_bytes([1; 16]),
+        slot: 9,
+        header: entry(9, tail, Vec::new()).header,
+    };
+    Endpoint::of_account(&webhooks, &tail).unwrap()
 }
 
 #[test]
-fn an_entry_is_heard_by_the_webhook_that_was_in_force_when_it_was_committed() {
-    for (generation, quiet, webhooks, expected) in [
-        (None, false, webhooks(1, true), Heard::No),
-        (Some(1), false, webhooks(1, true), Heard::Yes),
-        (Some(1), true, webhooks(1, true), Heard::No),
-        (Some(1), false, webhooks(1, false), Heard::No),
-        (Some(1), false, webhooks(2, true), Heard::No),
-        (Some(2), false, webhooks(1, true), Heard::SettingsTooOld),
-        (Some(2), false, webhooks(1, false), Heard::SettingsTooOld),
-        (Some(2), true, webhooks(1, true), Heard::No),
+fn an_entry_is_owed_to_the_endpoint_that_was_in_force_when_it_was_committed() {
+    let service = Endpoint {
+        scope: Scope::Service,
+        ..endpoint(1, None)
+    };
+    for (generation, quiet, endpoint, expected) in [
+        (None, false, endpoint(1, None), Owed::No),
+        (Some(1), false, endpoint(1, None), Owed::Yes),
+        (Some(1), true, endpoint(1, None), Owed::No),
+        (Some(1), false, endpoint(2, None), Owed::No),
+        (Some(2), false, endpoint(1, None), Owed::SettingsTooOld),
+        (Some(2), true, endpoint(1, None), Owed::No),
+        (Some(1), false, service.clone(), Owed::No),
+        (Some(2), false, service, Owed::No),
     ] {
         let entry = Entry {
             quiet,
             ..entry(5, generation, Vec::new())
         };
-        assert_eq!(entry.heard(&webhooks), expected, "{entry:?} {webhooks:?}");
+        assert_eq!(endpoint.is_owed(&entry), expected, "{entry:?} {endpoint:?}");
     }
 }
 
 #[test]
-fn what_lies_ahead_is_every_event_in_order_but_for_what_a_filter_keeps_back() {
+fn a_backlog_is_every_event_in_order_but_for_what_a_filter_holds_back() {
     let two = || vec![message("ada", None, "hi"), state_updated()];
     let log = [
         entry(4, Some(1), two()),
@@ -113,58 +126,42 @@ fn what_lies_ahead_is_every_event_in_order_but_for_what_a_filter_keeps_back() {
         entry(7, Some(1), vec![state_updated()]),
     ];
     let from = Position { slot: 4, event: 1 };
-    let told = |webhooks: &Webhooks, log: &[Entry], from| {
-        let ahead = ahead(from, log, webhooks);
-        let positions = ahead.owed.iter().map(|(position, entry, _)| {
-            assert_eq!(entry.slot, position.slot);
-            (position.slot, position.event)
+    let owed = |endpoint: &Endpoint, log: &[Entry], from| {
+        let backlog = backlog(from, log, endpoint);
+        let positions = backlog.deliveries.iter().map(|delivery| {
+            assert_eq!(delivery.entry.slot, delivery.position.slot);
+            (delivery.position.slot, delivery.position.event)
         });
         let positions: Vec<_> = positions.collect();
         (
             positions,
-            ahead.end.slot,
-            ahead.filtered,
-            ahead.settings_too_old,
+            backlog.end.slot,
+            backlog.filtered,
+            backlog.settings_too_old,
         )
     };
-    let all = webhooks(1, true);
-    let owed = vec![(4, 1), (6, 0), (6, 1), (7, 0)];
-    assert_eq!(told(&all, &log, from), (owed, 8, false, false));
-    let filtered = Webhooks {
+    let all = endpoint(1, None);
+    let expected = vec![(4, 1), (6, 0), (6, 1), (7, 0)];
+    assert_eq!(owed(&all, &log, from), (expected, 8, false, false));
+    let filtered = Endpoint {
         filters: Some(vec![EventName::OnMessageAdded]),
         ..all.clone()
     };
-    assert_eq!(told(&filtered, &log, from), (vec![(6, 0)], 8, true, false));
+    assert_eq!(owed(&filtered, &log, from), (vec![(6, 0)], 8, true, false));
     let mut newer = log.to_vec();
     newer[2] = entry(6, Some(2), two());
     assert_eq!(
-        told(&all, &newer, from),
+        owed(&all, &newer, from),
         (vec![(4, 1)], 6, false, true),
         "what follows waits"
     );
-    assert_eq!(told(&all, &[], from), (Vec::new(), 4, false, false));
+    assert_eq!(owed(&all, &[], from), (Vec::new(), 4, false, false));
 }
 
 #[test]
-fn a_consumer_begins_where_its_webhook_came_into_force_or_at_the_first_slot() {
-    let tail = |generation| Tail {
-        conversation: ConversationSid::from_bytes([1; 16]),
-        slot: 9,
-        header: entry(9, generation, Vec::new()).header,
-    };
-    for (consumer, generation, expected) in [
-        (Consumer::Post, Some(1), 3),
-        (Consumer::Post, Some(2), 0),
-        (Consumer::Post, None, 0),
-        (Consumer::Relay, Some(1), 0),
-        (Consumer::Numbers, Some(1), 0),
-    ] {
-        let begins = beginning(consumer, &tail(generation), &webhooks(1, true));
-        assert_eq!(
-            begins,
-            Position::slot(expected),
-            "{consumer:?} {generation:?}"
-        );
+fn an_endpoint_begins_where_its_generation_came_into_force_or_at_the_first_slot() {
+    for (tail, expected) in [(Some(1), 3), (Some(2), 0), (None, 0)] {
+        assert_eq!(endpoint(1, tail).since, expected, "{tail:?}");
     }
 }
 
@@ -185,7 +182,7 @@ fn a_log_is_read_up_to_the_first_missing_slot() {
 }
 
 #[test]
-fn a_message_goes_to_everybody_with_an_address_but_who_wrote_it() {
+fn a_message_goes_to_every_participant_with_an_address_except_its_author() {
     let pairs = vec![
         held(1, "+15550001111", "+15550002222"),
         held(2, "+15550001111", "+15550002223"),
@@ -207,13 +204,17 @@ fn a_message_goes_to_everybody_with_an_address_but_who_wrote_it() {
             .iter()
             .map(|n| Recipient::Participant(participant(*n)))
             .collect();
-        assert_eq!(entry.served(Consumer::Relay), expected, "{author} {by:?}");
-        assert_eq!(entry.served(Consumer::Post), []);
-        assert_eq!(entry.served(Consumer::Numbers), []);
+        assert_eq!(
+            entry.recipients_of(Consumer::Relay),
+            expected,
+            "{author} {by:?}"
+        );
+        assert_eq!(entry.recipients_of(Consumer::Post(Scope::Account)), []);
+        assert_eq!(entry.recipients_of(Consumer::Numbers), []);
     }
     let mut entry = entry(1, None, vec![state_updated()]);
     entry.header.pairs = pairs;
-    assert_eq!(entry.served(Consumer::Relay), []);
+    assert_eq!(entry.recipients_of(Consumer::Relay), []);
 }
 
 #[test]
@@ -278,29 +279,5 @@ fn an_idle_conversation_is_parked_when_its_time_has_come() {
             timer.unwrap()
         });
         assert_eq!(closes, expected, "{state:?} {now}");
-    }
-}
-
-#[test]
-fn pauses_grow_for_a_day_and_end() {
-    let now = Timestamp::UNIX_EPOCH;
-    let mut total_s = 0;
-    for failures in 1..=10 {
-        let at = retry_at(now, failures, None, 0).unwrap();
-        total_s += at.as_second();
-        let latest = retry_at(now, failures, None, u32::MAX).unwrap();
-        assert!(latest >= at && latest.as_millisecond() <= at.as_millisecond() * 11 / 10);
-    }
-    assert_eq!(total_s, 85_355);
-    assert_eq!(retry_at(now, 11, None, 0), None);
-    assert_eq!(retry_at(now, u32::MAX, Some(1), 0), None);
-}
-
-#[test]
-fn a_server_may_ask_for_a_longer_pause_up_to_a_bound() {
-    let now = Timestamp::UNIX_EPOCH;
-    for (asked_s, expected_s) in [(0, 5), (-9, 5), (60, 60), (i64::MAX, 28_800)] {
-        let at = retry_at(now, 1, Some(asked_s), 0).unwrap();
-        assert_eq!(at.as_second(), expected_s, "{asked_s}");
     }
 }

@@ -8,8 +8,9 @@ use std::task::Poll;
 
 use jiff::{SignedDuration, Timestamp};
 use routing::{
-    Ahead, Consumer, ConversationSid, Cursor, Entry, Event, Heard, Lane, Lease, OutboundState,
-    Position, PostWebhook, Recipient, Tail, Webhooks, ahead, beginning, gapless, retry_at,
+    Backlog, Consumer, ConversationSid, Cursor, Delivery, Endpoint, Entry, Lane, Lease,
+    OutboundState, Owed, Position, PostWebhook, Recipient, SettingsScope, Tail, Webhooks, backlog,
+    gapless, retry_at,
 };
 
 use super::Procedure;
@@ -110,7 +111,7 @@ impl Run {
                 format!("looks: {:?}, newest {slots:?}", look.cursor)
             });
             let looked = match self.consumer {
-                Consumer::Post => self.post(&look).await?,
+                Consumer::Post(_) => self.post(&look).await?,
                 _ => self.fan_out(&look).await?,
             };
             match looked {
@@ -144,7 +145,7 @@ impl Run {
     /// Makes the consumer due if it lags.
     async fn wake(&self, look: &Look) -> Result<(), Stopped> {
         let (lags, even_if_ahead) = match self.consumer {
-            Consumer::Post => (self.post_lags(look).await?, false),
+            Consumer::Post(_) => (self.post_lags(look).await?, false),
             _ => (
                 self.fan_out_lags(look).await?,
                 self.world.procedure != Procedure::LanesHoldUpOthers,
@@ -417,23 +418,28 @@ impl Run {
             cursor: look.cursor.clone(),
             at: now,
         };
-        let beginning = self.beginning(&tail, look);
-        let waits = |cursor: &Cursor| cursor.due_ahead(now) && cursor.next >= beginning;
+        let endpoint = self.endpoint(&tail, look);
+        let beginning = endpoint
+            .as_ref()
+            .map(|endpoint| Position::slot(endpoint.since));
+        let waits = |cursor: &Cursor| {
+            cursor.due_ahead(now) && beginning.is_none_or(|beginning| cursor.next >= beginning)
+        };
         if cursor.is_some_and(|cursor| self.leased(cursor) || waits(cursor)) {
             return Ok(Looked::Done);
         }
         let woken = cursor.is_some_and(|cursor| cursor.due.is_some());
-        if look.webhooks.post_url.is_none() {
+        let (Some(endpoint), Some(beginning)) = (endpoint, beginning) else {
             if let Some(cursor) = cursor.filter(|_| woken) {
                 self.skip(&seen, cursor.next, true).await?;
             }
             return Ok(Looked::Done);
-        }
+        };
         let stands = cursor.map_or(beginning, |cursor| cursor.next);
         let from = stands.max(beginning);
         let entries = self.ahead_of(from, &tail, look).await?;
-        let ahead = ahead(from, &entries, &look.webhooks);
-        let Some((first, _, _)) = ahead.owed.first() else {
+        let ahead = backlog(from, &entries, &endpoint);
+        let Some(first) = ahead.deliveries.first().map(|delivery| delivery.position) else {
             if ahead.settings_too_old {
                 self.step().await?;
                 return Ok(Looked::Again);
@@ -445,32 +451,34 @@ impl Run {
             }
             return Ok(Looked::Done);
         };
-        match self.lease(&seen, *first).await? {
+        match self.lease(&seen, first).await? {
             Some(held) => {
-                let failures = match stands == *first {
+                let failures = match stands == first {
                     true => held.cursor.failures,
                     false => 0,
                 };
                 let ended = self.ended(ahead.end, &tail);
-                self.deliver(held, failures, &look.webhooks, &ahead, ended)
-                    .await
+                self.deliver(held, failures, &endpoint, &ahead, ended).await
             }
             None => Ok(Looked::Done),
         }
     }
 
     async fn post_lags(&self, look: &Look) -> Result<Option<Position>, Stopped> {
-        let (Some(tail), Some(_)) = (look.tail(), &look.webhooks.post_url) else {
+        let Some(tail) = look.tail() else {
             return Ok(None);
         };
-        let beginning = self.beginning(&tail, look);
+        let Some(endpoint) = self.endpoint(&tail, look) else {
+            return Ok(None);
+        };
+        let beginning = Position::slot(endpoint.since);
         let cursor = look.cursor.as_ref();
         let first = cursor.map_or(beginning, |cursor| cursor.next.max(beginning));
         let mut from = first;
         while from.slot <= tail.slot {
             let entries = self.ahead_of(from, &tail, look).await?;
-            let ahead = ahead(from, &entries, &look.webhooks);
-            if !ahead.owed.is_empty() || ahead.settings_too_old {
+            let ahead = backlog(from, &entries, &endpoint);
+            if !ahead.deliveries.is_empty() || ahead.settings_too_old {
                 return Ok(Some(first));
             }
             if entries.is_empty() || self.one_stretch() {
@@ -485,11 +493,15 @@ impl Run {
         self.world.procedure == Procedure::SweepLooksAtOneStretch
     }
 
-    fn beginning(&self, tail: &Tail, look: &Look) -> Position {
-        match self.world.procedure {
-            Procedure::BeginningAtTheFirstSlot => Position::default(),
-            _ => beginning(self.consumer, tail, &look.webhooks),
-        }
+    fn endpoint(&self, tail: &Tail, look: &Look) -> Option<Endpoint> {
+        let endpoint = Endpoint::of_account(&look.webhooks, tail)?;
+        Some(match self.world.procedure {
+            Procedure::BeginningAtTheFirstSlot => Endpoint {
+                since: 0,
+                ..endpoint
+            },
+            _ => endpoint,
+        })
     }
 
     async fn ahead_of(
@@ -506,11 +518,13 @@ impl Run {
             for entry in &mut entries {
                 entry.quiet = false;
                 entry.header.post = Some(PostWebhook {
-                    scope: routing::POST_SCOPE_ACCOUNT,
+                    scope: SettingsScope::Account,
                     generation: look.webhooks.post_generation,
                     since: 0,
                 });
-                assert_eq!(entry.heard(&look.webhooks), Heard::Yes);
+                if let Some(endpoint) = self.endpoint(tail, look) {
+                    assert_eq!(endpoint.is_owed(entry), Owed::Yes);
+                }
             }
         }
         Ok(entries)
@@ -520,19 +534,20 @@ impl Run {
         &self,
         mut held: Held,
         mut failures: u32,
-        webhooks: &Webhooks,
-        ahead: &Ahead<'_>,
+        endpoint: &Endpoint,
+        ahead: &Backlog<'_>,
         ended: bool,
     ) -> Result<Looked, Stopped> {
-        for (index, (position, entry, event)) in ahead.owed.iter().enumerate() {
+        for (index, delivery) in ahead.deliveries.iter().enumerate() {
+            let position = delivery.position;
             if index > 0 {
                 failures = 0;
-                if !self.move_on(&mut held, *position, Vec::new()).await? {
+                if !self.move_on(&mut held, position, Vec::new()).await? {
                     return Ok(Looked::Done);
                 }
             }
             let rest = |failures, due| Rest {
-                next: *position,
+                next: position,
                 failures,
                 lanes: Vec::new(),
                 due: Some(due),
@@ -541,7 +556,7 @@ impl Run {
                 self.leave(held, rest(failures, self.now())).await?;
                 return Ok(Looked::Done);
             }
-            if self.tell(webhooks, entry, event, *position).await {
+            if self.tell(endpoint, *delivery).await {
                 continue;
             }
             failures += 1;
@@ -566,10 +581,12 @@ impl Run {
     /// Tells one event once. The call may be made though the run's time is up.
     async fn tell(
         &self,
-        webhooks: &Webhooks,
-        entry: &Entry,
-        event: &Event,
-        position: Position,
+        endpoint: &Endpoint,
+        Delivery {
+            position,
+            entry,
+            event,
+        }: Delivery<'_>,
     ) -> bool {
         let (world, faults) = (&self.world, self.world.faults);
         step().await;
@@ -584,7 +601,7 @@ impl Run {
             .dispatch
             .deliveries
             .borrow_mut()
-            .tell(world, told, id, webhooks.post_generation);
+            .tell(world, told, id, endpoint.generation);
         step().await;
         !world.happens(faults.told_in_vain)
     }
@@ -615,7 +632,7 @@ impl Run {
             cursor.is_some_and(|cursor| cursor.lanes.iter().any(|lane| lane.due <= now));
         let owed = entries
             .iter()
-            .any(|entry| !entry.served(self.consumer).is_empty());
+            .any(|entry| !entry.recipients_of(self.consumer).is_empty());
         let end = entries
             .last()
             .map_or(from, |last| Position::slot(last.slot + 1));
@@ -651,7 +668,7 @@ impl Run {
         let mut slot = first.slot;
         while slot <= tail.slot {
             let entries = self.stretch(slot, look).await?;
-            let owes = |entry: &Entry| !entry.served(self.consumer).is_empty();
+            let owes = |entry: &Entry| !entry.recipients_of(self.consumer).is_empty();
             if entries.iter().any(owes) {
                 return Ok(Some(first));
             }
@@ -674,7 +691,7 @@ impl Run {
         let mut next = held.cursor.next;
         for entry in entries {
             let recipients: Vec<Recipient> = entry
-                .served(self.consumer)
+                .recipients_of(self.consumer)
                 .into_iter()
                 .filter(|recipient| !lanes.iter().any(|lane| &lane.recipient == recipient))
                 .collect();
@@ -770,7 +787,7 @@ impl Run {
         let mut slot = lane.slot;
         for entry in entries.iter().filter(|entry| entry.slot < end) {
             slot = entry.slot;
-            if entry.served(self.consumer).contains(&lane.recipient) {
+            if entry.recipients_of(self.consumer).contains(&lane.recipient) {
                 if !self.has_time() {
                     return Ok(Some(later(slot, failures, self.now())));
                 }

@@ -180,7 +180,7 @@ impl Deliveries {
             let heard = world.account.borrow().webhooks.post_url.is_some();
             promise!(
                 cursor.next.slot + IDLE_SLOTS_MAX > newest + 1
-                    || whose.1 == Consumer::Post && !heard,
+                    || matches!(whose.1, Consumer::Post(_)) && !heard,
                 "bounded: {whose:?} stands at {cursor:?}, the tail is {newest}"
             );
         }
@@ -239,7 +239,7 @@ impl Deliveries {
     fn unfinished(&self, world: &World, cursors: &Cursors, whose: Whose) -> Option<String> {
         let (conversation, consumer) = whose;
         let what = match consumer {
-            Consumer::Post => {
+            Consumer::Post(_) => {
                 let webhooks = &world.account.borrow().webhooks;
                 webhooks.post_url.as_ref()?;
                 let table = world.table.borrow();
@@ -316,7 +316,7 @@ fn messages(world: &World, conversation: ConversationSid) -> Vec<Message> {
     entries(&table, conversation)
         .filter(there)
         .flat_map(|entry| {
-            let recipients = entry.recipients();
+            let recipients = entry.addressees();
             recipients.map(|held| {
                 let recipient = Recipient::Participant(held.participant);
                 (conversation, entry.slot, recipient)

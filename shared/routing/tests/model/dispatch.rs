@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use jiff::{SignedDuration, Timestamp};
-use routing::{Consumer, ConversationSid, Position};
+use routing::{Consumer, ConversationSid, Position, Scope};
 
 use super::Procedure;
 use super::consumer::{self, Stopped};
@@ -149,7 +149,7 @@ pub(crate) async fn replay(world: Rc<World>) {
     step().await;
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
     let conversation = world.pick(&conversations);
-    let whose = (conversation, Consumer::Post);
+    let whose = (conversation, Consumer::Post(Scope::Account));
     for _ in 0..REPLAY_TRIES_MAX {
         step().await;
         let mut cursors = world.dispatch.cursors.borrow_mut();

@@ -12,7 +12,7 @@ use routing::change::{
 };
 use routing::{
     AccountSettings, Cause, Consumer, ConversationServiceSid, ConversationSid, Inbound,
-    MessagingServiceSid, Source, State, Timers, Webhooks, Write,
+    MessagingServiceSid, Scope, Source, State, Timers, Webhooks, Write,
 };
 
 use super::cursors::Cursors;
@@ -253,9 +253,9 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
     };
     let (base, lags) = (&read_bases()[place], place == BASE_LAGS);
     let consumers = rng.pick(&[
-        vec![Consumer::Post],
+        vec![Consumer::Post(Scope::Account)],
         vec![Consumer::Relay],
-        vec![Consumer::Post, Consumer::Relay],
+        vec![Consumer::Post(Scope::Account), Consumer::Relay],
     ]);
     let calm = Faults {
         ring_doubled: Some(3),

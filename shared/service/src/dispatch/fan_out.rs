@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use routing::{Consumer, Entry, Lane, Position, Recipient, retry_at};
-use store::{Held, Look, Rest, Seen, StoreError};
+use routing::{Consumer, Entry, Lane, Look, Position, Recipient, retry_at};
+use store::{Held, Rest, Seen, StoreError};
 use tokio::time::Instant;
 
 use super::{IDLE_SLOTS_MAX, Looked, Run, jitter, numbers, relay};
@@ -60,7 +60,7 @@ pub(super) async fn go_on(
     let lanes_due = cursor.is_some_and(|cursor| cursor.lanes.iter().any(|lane| lane.due <= now));
     let owed = entries
         .iter()
-        .any(|entry| !entry.served(consumer).is_empty());
+        .any(|entry| !entry.recipients_of(consumer).is_empty());
     let end = entries
         .last()
         .map_or(from, |last| Position::slot(last.slot + 1));
@@ -107,7 +107,7 @@ pub(super) async fn lags(
             .store
             .stretch(run.conversation, slot, look, run.deadline)
             .await?;
-        let owes = |entry: &Entry| !entry.served(consumer).is_empty();
+        let owes = |entry: &Entry| !entry.recipients_of(consumer).is_empty();
         if entries.iter().any(owes) {
             return Ok(Some(first));
         }
@@ -136,7 +136,7 @@ async fn serve(
     let mut next = held.cursor.next;
     for entry in entries {
         let recipients: Vec<Recipient> = entry
-            .served(consumer)
+            .recipients_of(consumer)
             .into_iter()
             .filter(|recipient| !lanes.iter().any(|lane| &lane.recipient == recipient))
             .collect();
@@ -262,7 +262,7 @@ async fn go_on_in_lane(
     let mut slot = lane.slot;
     for entry in entries.iter().filter(|entry| entry.slot < end) {
         slot = entry.slot;
-        if entry.served(consumer).contains(&lane.recipient) {
+        if entry.recipients_of(consumer).contains(&lane.recipient) {
             if began.elapsed() > LANE_TIME_MAX || !run.has_time() {
                 return Ok(Some(later(slot, failures, run.now())));
             }

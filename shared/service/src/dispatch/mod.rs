@@ -22,9 +22,10 @@ mod timer;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid, Lease, Position};
-use store::{Deadline, Look, Seen, StoreError};
+use routing::{Consumer, ConversationSid, Lease, Look, Position};
+use store::{Deadline, Seen, StoreError};
 
 use crate::App;
 use crate::app::random;
@@ -75,12 +76,9 @@ pub async fn run(app: &App, conversation: ConversationSid) -> Result<(), StoreEr
         conversation,
         deadline,
     };
-    let (post, relay, numbers) = tokio::join!(
-        run.consumer(Consumer::Post, look.clone()),
-        run.consumer(Consumer::Relay, look.clone()),
-        run.consumer(Consumer::Numbers, look),
-    );
-    post.and(relay).and(numbers)
+    let consumers = look.consumers().into_iter();
+    let ran = join_all(consumers.map(|consumer| run.consumer(consumer, look.clone())));
+    ran.await.into_iter().collect()
 }
 
 /// One run.
@@ -106,7 +104,7 @@ impl Run<'_> {
         let mut look = first;
         for _ in 0..LOOKS_MAX {
             let looked = match consumer {
-                Consumer::Post => post::go_on(self, &look).await?,
+                Consumer::Post(scope) => post::go_on(self, scope, &look).await?,
                 Consumer::Relay | Consumer::Numbers => {
                     fan_out::go_on(self, consumer, &look).await?
                 }
@@ -137,7 +135,7 @@ impl Run<'_> {
             return Ok(());
         };
         // What waits in a lane keeps nobody else waiting.
-        let even_if_ahead = consumer != Consumer::Post;
+        let even_if_ahead = !matches!(consumer, Consumer::Post(_));
         let (conversation, now) = (self.conversation, self.now());
         let store = &self.app.store;
         let woken = store.cursor_wake(
@@ -172,7 +170,7 @@ impl Run<'_> {
     /// Where a consumer goes on that is owed something which no run has come to.
     async fn lags(self, consumer: Consumer, look: &Look) -> Result<Option<Position>, StoreError> {
         match consumer {
-            Consumer::Post => post::lags(self, look).await,
+            Consumer::Post(scope) => post::lags(self, scope, look).await,
             Consumer::Relay | Consumer::Numbers => fan_out::lags(self, consumer, look).await,
         }
     }

@@ -2,20 +2,21 @@
 //! behind it, in its own conversation alone.
 
 use routing::{
-    Ahead, Call, Consumer, Cursor, Entry, Event, Position, Webhooks, ahead, beginning, retry_at,
+    Backlog, Consumer, Cursor, Delivery, Endpoint, Look, Position, Scope, backlog, retry_at,
 };
-use store::{Held, Look, Rest, Seen, StoreError};
+use store::{Held, Rest, Seen, StoreError};
 
 use super::{DELIVERY_TIME_MAX, IDLE_SLOTS_MAX, Looked, Run, jitter};
 use crate::{ErrorChain, parameters};
 
 /// Delivers what lies ahead of the cursor in one stretch of the log.
-pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreError> {
+pub(super) async fn go_on(run: Run<'_>, scope: Scope, look: &Look) -> Result<Looked, StoreError> {
     let (store, conversation, now) = (&run.app.store, run.conversation, run.now());
-    let cursor = look.cursor(Consumer::Post);
+    let consumer = Consumer::Post(scope);
+    let cursor = look.cursor(consumer);
     let seen = Seen {
         conversation,
-        consumer: Consumer::Post,
+        consumer,
         cursor,
         at: now,
     };
@@ -24,16 +25,20 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         run.clear_due(seen).await?;
         return Ok(Looked::Done);
     };
-    let webhooks = &look.account.webhooks;
-    let beginning = beginning(Consumer::Post, &tail, webhooks);
-    // What waits for a time is the business of the webhook that failed; one that was set anew does not wait for it.
-    let waits = |cursor: &Cursor| cursor.due_ahead(now) && cursor.next >= beginning;
+    let endpoint = look.endpoint(scope);
+    let beginning = endpoint
+        .as_ref()
+        .map(|endpoint| Position::slot(endpoint.since));
+    // A due time is the pause after a failed attempt. A newer generation of the endpoint does not wait for it.
+    let waits = |cursor: &Cursor| {
+        cursor.due_ahead(now) && beginning.is_none_or(|beginning| cursor.next >= beginning)
+    };
     if cursor.is_some_and(|cursor| cursor.leased(now) || waits(cursor)) {
         return Ok(Looked::Done);
     }
     let woken = cursor.is_some_and(|cursor| cursor.due.is_some());
-    let Some(call) = post_call(webhooks) else {
-        // Nobody is to hear anything; a webhook that comes later starts later.
+    let (Some(endpoint), Some(beginning)) = (endpoint, beginning) else {
+        // The endpoint is gone; one that comes later starts later.
         run.clear_due(seen).await?;
         return Ok(Looked::Done);
     };
@@ -47,9 +52,9 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
                 .await?
         }
     };
-    let ahead = ahead(from, &entries, webhooks);
+    let ahead = backlog(from, &entries, &endpoint);
     let ended = ahead.end.slot > tail.slot;
-    let Some((first, _, _)) = ahead.owed.first() else {
+    let Some(first) = ahead.deliveries.first().map(|delivery| delivery.position) else {
         if ahead.settings_too_old {
             store::pause(1, run.deadline).await;
             return Ok(Looked::Again);
@@ -68,27 +73,30 @@ pub(super) async fn go_on(run: Run<'_>, look: &Look) -> Result<Looked, StoreErro
         return Ok(Looked::Done);
     };
     let lease = run.lease();
-    let held = store.cursor_lease(seen, *first, lease, run.deadline);
+    let held = store.cursor_lease(seen, first, lease, run.deadline);
     match held.await? {
         Some(held) => {
-            let failures = match stands == *first {
+            let failures = match stands == first {
                 true => held.cursor.failures,
                 false => 0,
             };
-            deliver(run, held, failures, &call, &ahead, ended).await
+            deliver(run, held, failures, &endpoint, &ahead, ended).await
         }
         None => Ok(Looked::Done),
     }
 }
 
 /// Whether the webhook is owed something that no run has come to.
-pub(super) async fn lags(run: Run<'_>, look: &Look) -> Result<Option<Position>, StoreError> {
-    let webhooks = &look.account.webhooks;
-    let (Some(tail), Some(_)) = (look.tail(), post_call(webhooks)) else {
+pub(super) async fn lags(
+    run: Run<'_>,
+    scope: Scope,
+    look: &Look,
+) -> Result<Option<Position>, StoreError> {
+    let (Some(tail), Some(endpoint)) = (look.tail(), look.endpoint(scope)) else {
         return Ok(None);
     };
-    let cursor = look.cursor(Consumer::Post);
-    let beginning = beginning(Consumer::Post, &tail, webhooks);
+    let cursor = look.cursor(Consumer::Post(scope));
+    let beginning = Position::slot(endpoint.since);
     let first = cursor.map_or(beginning, |cursor| cursor.next.max(beginning));
     let mut from = first;
     while from.slot <= tail.slot {
@@ -97,8 +105,8 @@ pub(super) async fn lags(run: Run<'_>, look: &Look) -> Result<Option<Position>, 
             .store
             .stretch(run.conversation, from.slot, look, run.deadline)
             .await?;
-        let ahead = ahead(from, &entries, webhooks);
-        if !ahead.owed.is_empty() || ahead.settings_too_old {
+        let ahead = backlog(from, &entries, &endpoint);
+        if !ahead.deliveries.is_empty() || ahead.settings_too_old {
             return Ok(Some(first));
         }
         if entries.is_empty() {
@@ -109,35 +117,28 @@ pub(super) async fn lags(run: Run<'_>, look: &Look) -> Result<Option<Position>, 
     Ok(None)
 }
 
-fn post_call(webhooks: &Webhooks) -> Option<Call> {
-    let url = webhooks.post_url.clone()?;
-    Some(Call {
-        url,
-        method: webhooks.method,
-    })
-}
-
 /// `ended`: nothing lies behind the stretch. Else the cursor stays due, for nobody may come back to it.
 async fn deliver(
     run: Run<'_>,
     mut held: Held,
     mut failures: u32,
-    call: &Call,
-    ahead: &Ahead<'_>,
+    endpoint: &Endpoint,
+    ahead: &Backlog<'_>,
     ended: bool,
 ) -> Result<Looked, StoreError> {
     let store = &run.app.store;
-    for (index, (position, entry, event)) in ahead.owed.iter().enumerate() {
+    for (index, delivery) in ahead.deliveries.iter().enumerate() {
+        let position = delivery.position;
         if index > 0 {
             failures = 0;
             let until = run.lease_until();
-            let moved = store.cursor_move(&mut held, *position, 0, Vec::new(), until, run.deadline);
+            let moved = store.cursor_move(&mut held, position, 0, Vec::new(), until, run.deadline);
             if !moved.await? {
                 return Ok(Looked::Done);
             }
         }
         let rest = |failures, due| Rest {
-            next: *position,
+            next: position,
             failures,
             lanes: Vec::new(),
             due: Some(due),
@@ -147,8 +148,7 @@ async fn deliver(
             store.cursor_leave(held, &rest, run.deadline).await?;
             return Ok(Looked::Done);
         }
-        let Err(Failure { asked_s }) = attempt(run, call, entry, event, *position, failures).await
-        else {
+        let Err(Failure { asked_s }) = attempt(run, endpoint, *delivery, failures).await else {
             continue;
         };
         failures += 1;
@@ -158,7 +158,7 @@ async fn deliver(
                 .await?;
             return Ok(Looked::Done);
         }
-        let (conversation, event) = (run.conversation, event.name().as_str());
+        let (conversation, event) = (run.conversation, delivery.event.name().as_str());
         tracing::error!(
             %conversation, event, failures,
             "{event} of conversation {conversation} is given up after {failures} attempts; what follows goes on"
@@ -183,10 +183,12 @@ struct Failure {
 /// Tells one event once. Anything but 2xx, redirects too, is a failure.
 async fn attempt(
     run: Run<'_>,
-    call: &Call,
-    entry: &Entry,
-    event: &Event,
-    position: Position,
+    endpoint: &Endpoint,
+    Delivery {
+        position,
+        entry,
+        event,
+    }: Delivery<'_>,
     failures: u32,
 ) -> Result<(), Failure> {
     let place = position.event;
@@ -195,7 +197,7 @@ async fn attempt(
     let told = run
         .app
         .caller
-        .tell(call, &parameters, token, DELIVERY_TIME_MAX)
+        .tell(&endpoint.call, &parameters, token, DELIVERY_TIME_MAX)
         .await;
     let (conversation, event) = (run.conversation, event.name().as_str());
     match told {

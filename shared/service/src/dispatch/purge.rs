@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid};
-use store::{Deadline, Look, StoreError};
+use routing::{ConversationSid, Look};
+use store::{Deadline, StoreError};
 
 use super::{Run, after};
 use crate::App;
@@ -27,7 +27,10 @@ pub(super) async fn purge(
         deadline,
     };
     let Some(tail) = look.tail() else {
-        return app.store.purge_end(conversation, None, deadline).await;
+        return app
+            .store
+            .purge_end(conversation, look.consumers(), None, deadline)
+            .await;
     };
     if !tail.header.terminal || waited_for(run, &look).await? {
         let due = after(app.clock.now(), PUT_OFF);
@@ -42,7 +45,7 @@ pub(super) async fn purge(
         .await?
     {
         app.store
-            .purge_end(conversation, Some(tail.slot), deadline)
+            .purge_end(conversation, look.consumers(), Some(tail.slot), deadline)
             .await?;
         tracing::info!(%conversation, "conversation {conversation} is purged");
     }
@@ -51,7 +54,7 @@ pub(super) async fn purge(
 
 /// Whether a consumer has not passed the last slot, or still has something to finish.
 async fn waited_for(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
-    for consumer in Consumer::ALL {
+    for consumer in look.consumers() {
         let lags = run.lags(consumer, look).await?;
         let busy = look
             .cursor(consumer)

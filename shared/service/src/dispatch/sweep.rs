@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use routing::{Consumer, ConversationSid};
+use routing::ConversationSid;
 use store::{Deadline, SHARDS, StoreError};
 
 use super::Run;
@@ -94,7 +94,7 @@ async fn look_and_wake(
         deadline,
     };
     let look = app.store.look(conversation, deadline).await?;
-    for consumer in Consumer::ALL {
+    for consumer in look.consumers() {
         run.wake(consumer, &look).await?;
     }
     Ok(())

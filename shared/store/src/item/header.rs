@@ -2,6 +2,7 @@
 
 use routing::{
     ConversationServiceSid, Header, HeldPair, MessagingServiceSid, ParticipantSid, PostWebhook,
+    SettingsScope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ pub(crate) struct HeaderWire {
     last_activity_ms: i64,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     timers: Option<TimersWire>,
-    /// Scope, generation, since.
+    /// Scope (0: the account's settings, 1: the service's), generation, since.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     post: Option<(u8, u64, u64)>,
     #[serde(rename = "z", default, skip_serializing_if = "is_false")]
@@ -58,7 +59,7 @@ impl HeaderWire {
             timers: item::timers_wire(header.timers),
             post: header
                 .post
-                .map(|post| (post.scope, post.generation, post.since)),
+                .map(|post| (scope_code(post.scope), post.generation, post.since)),
             terminal: header.terminal,
         }
     }
@@ -72,6 +73,14 @@ impl HeaderWire {
                 pair: item::pair(key, &address, &proxy)?,
             });
         }
+        let post = match self.post {
+            Some((scope, generation, since)) => Some(PostWebhook {
+                scope: self::scope(key, scope)?,
+                generation,
+                since,
+            }),
+            None => None,
+        };
         Ok(Header {
             state: item::state(key, self.state)?,
             service: ConversationServiceSid::from_bytes(self.service.into_array()),
@@ -82,12 +91,22 @@ impl HeaderWire {
             event_number: self.event_number,
             last_activity: item::time(key, self.last_activity_ms)?,
             timers: item::timers(self.timers),
-            post: self.post.map(|(scope, generation, since)| PostWebhook {
-                scope,
-                generation,
-                since,
-            }),
+            post,
             terminal: self.terminal,
         })
     }
+}
+
+fn scope_code(scope: SettingsScope) -> u8 {
+    match scope {
+        SettingsScope::Account => 0,
+        SettingsScope::Service => 1,
+    }
+}
+
+fn scope(key: &Key, code: u8) -> Result<SettingsScope, StoreError> {
+    [SettingsScope::Account, SettingsScope::Service]
+        .into_iter()
+        .find(|scope| scope_code(*scope) == code)
+        .ok_or_else(|| item::corrupt(key, format!("no scope {code}")))
 }

@@ -9,7 +9,8 @@ use routing::{
     Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Media, MediaSid, Message, MessageKey,
     MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid, OnTimeout,
     Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook, Reason,
-    Revision, Rule, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks, Why,
+    Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks,
+    Why,
 };
 
 use crate::item::{self, Item};
@@ -66,7 +67,7 @@ fn header(channel: &str) -> Header {
             closed_s: Some(86_400),
         },
         post: Some(PostWebhook {
-            scope: 0,
+            scope: SettingsScope::Account,
             generation: 12,
             since: 10_001,
         }),

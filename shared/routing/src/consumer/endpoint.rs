@@ -1,0 +1,103 @@
+//! Endpoints: the post-action webhooks that are told a conversation's events.
+//!
+//! Endpoints are data: which there are follows from the settings, the header of the newest entry and the cursors, and
+//! no code lists them. Today a user configures one, the account's. The types leave room for the conversation
+//! service's, which will replace the account's, and for the webhooks of single conversations, which come in addition.
+//!
+//! An endpoint's *generation* begins when a URL appears where none was, or when another scope's webhook comes into
+//! force; it does not begin when a URL is edited. An entry is owed to the generation that was in force when it was
+//! committed, and to no other.
+
+use crate::{Call, Entry, EventName, PostWebhook, Tail, WebhookSid, Webhooks};
+
+/// Whose settings configure the post-action webhook in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SettingsScope {
+    Account,
+    Service,
+}
+
+/// Whose an endpoint is. Within one conversation, the scope tells one endpoint from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Account,
+    /// The conversation's service.
+    Service,
+    /// One of the webhooks of the conversation itself.
+    Conversation(WebhookSid),
+}
+
+impl From<SettingsScope> for Scope {
+    fn from(scope: SettingsScope) -> Scope {
+        match scope {
+            SettingsScope::Account => Scope::Account,
+            SettingsScope::Service => Scope::Service,
+        }
+    }
+}
+
+/// One endpoint as a conversation knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub scope: Scope,
+    pub call: Call,
+    /// `None`: every event. Filters apply when an event is delivered, not when it is committed.
+    pub filters: Option<Vec<EventName>>,
+    pub generation: u64,
+    /// The slot where an endpoint without a cursor begins.
+    pub since: u64,
+}
+
+/// Whether an entry is owed to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    Yes,
+    /// The entry was committed quietly, or while no webhook, another one or an earlier generation was in force.
+    No,
+    /// The entry names a newer generation than the endpoint's settings: they must be read again.
+    SettingsTooOld,
+}
+
+impl Endpoint {
+    /// The account's endpoint, where it has a URL.
+    pub fn of_account(webhooks: &Webhooks, tail: &Tail) -> Option<Endpoint> {
+        let url = webhooks.post_url.clone()?;
+        let (scope, generation) = (SettingsScope::Account, webhooks.post_generation);
+        let in_force = |post: &PostWebhook| (post.scope, post.generation) == (scope, generation);
+        Some(Endpoint {
+            scope: scope.into(),
+            call: Call {
+                url,
+                method: webhooks.method,
+            },
+            filters: webhooks.filters.clone(),
+            generation,
+            since: tail
+                .header
+                .post
+                .filter(in_force)
+                .map_or(0, |post| post.since),
+        })
+    }
+
+    /// Whether the filters let an event pass.
+    pub fn wants(&self, event: EventName) -> bool {
+        self.filters
+            .as_ref()
+            .is_none_or(|filters| filters.contains(&event))
+    }
+
+    /// Whether the entry is owed to the endpoint. Filters are not looked at.
+    pub fn is_owed(&self, entry: &Entry) -> Owed {
+        let Some(post) = entry.header.post.filter(|_| !entry.quiet) else {
+            return Owed::No;
+        };
+        if Scope::from(post.scope) != self.scope || post.generation < self.generation {
+            return Owed::No;
+        }
+        match post.generation == self.generation {
+            true => Owed::Yes,
+            false => Owed::SettingsTooOld,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A look: a conversation as its consumers find it.
+
+use std::collections::BTreeSet;
+
+use crate::{AccountSettings, Consumer, Cursor, Endpoint, Entry, Scope, Tail};
+
+/// The settings, all cursors and the newest entries of a conversation. The parts were read strongly, but each at a
+/// moment of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    account: AccountSettings,
+    cursors: Vec<(Consumer, Cursor)>,
+    /// In the order of their slots. A slot may be missing: a transaction becomes visible item by item.
+    newest: Vec<Entry>,
+}
+
+impl Look {
+    /// `newest`: the last entries of the log, in the order of their slots.
+    pub fn new(
+        account: AccountSettings,
+        cursors: Vec<(Consumer, Cursor)>,
+        newest: Vec<Entry>,
+    ) -> Look {
+        Look {
+            account,
+            cursors,
+            newest,
+        }
+    }
+
+    pub fn cursor(&self, consumer: Consumer) -> Option<&Cursor> {
+        let found = self.cursors.iter().find(|(whose, _)| *whose == consumer);
+        found.map(|(_, cursor)| cursor)
+    }
+
+    /// The newest entry; `None`: there is no such log.
+    pub fn tail(&self) -> Option<Tail> {
+        self.newest.last().map(Entry::tail)
+    }
+
+    /// The endpoint of a scope, if one is configured.
+    pub fn endpoint(&self, scope: Scope) -> Option<Endpoint> {
+        match scope {
+            Scope::Account => Endpoint::of_account(&self.account.webhooks, &self.tail()?),
+            Scope::Service | Scope::Conversation(_) => None,
+        }
+    }
+
+    /// The consumers that the conversation has: those that its settings name, those that every log has, and those that
+    /// have left a cursor, because its due time may have to be cleared.
+    pub fn consumers(&self) -> BTreeSet<Consumer> {
+        let mut consumers: BTreeSet<Consumer> =
+            self.cursors.iter().map(|(consumer, _)| *consumer).collect();
+        if !self.newest.is_empty() {
+            consumers.extend([Consumer::Relay, Consumer::Numbers]);
+            let endpoint = self.endpoint(Scope::Account);
+            consumers.extend(endpoint.map(|endpoint| Consumer::Post(endpoint.scope)));
+        }
+        consumers
+    }
+
+    /// The entries from `slot` on, up to the first that is missing. `None`: the look does not reach back so far, and the
+    /// log must be read.
+    pub fn entries_from(&self, slot: u64) -> Option<Vec<Entry>> {
+        match self.newest.first() {
+            Some(oldest) if oldest.slot > slot => None,
+            _ => Some(gapless(self.newest.clone(), slot)),
+        }
+    }
+}
+
+/// The entries of `entries`, in the order of their slots, from `slot` on up to the first that is missing.
+pub fn gapless(entries: Vec<Entry>, slot: u64) -> Vec<Entry> {
+    let later = entries.into_iter().skip_while(|entry| entry.slot < slot);
+    (slot..)
+        .zip(later)
+        .take_while(|(expected, entry)| entry.slot == *expected)
+        .map(|(_, entry)| entry)
+        .collect()
+}
