@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use carriers::signature;
+use carriers::webhook::signature;
 use http::{Method, Request};
 
 use crate::form::encode;

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
-use carriers::signature;
+use carriers::webhook::signature;
 use local::stack::{self, Served};
 
 /// A request that came.

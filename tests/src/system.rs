@@ -12,15 +12,16 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use axum::body::Body;
-use carriers::simulator::Outbox;
-use carriers::twilio;
+use carriers::simulator::outbox::Outbox;
+use carriers::twilio::{self, send::Sender};
+use carriers::{Receivers, Senders};
 use http::Request;
 use http_body_util::BodyExt;
 use local::dispatcher::Dispatcher;
 use local::stack;
 use local::tasks::Tasks;
 use routing::AccountSid;
-use service::{App, Caller, Carriers, Clock, PublicUrl, TwilioCredentials};
+use service::{App, Caller, Clock, PublicUrl};
 use store::{Store, engine_config};
 use tower::ServiceExt;
 
@@ -84,7 +85,7 @@ impl TestSystem {
             clock: Clock::default(),
             account: AccountSid::parse(ACCOUNT).expect("a SID"),
             public_url: PublicUrl::parse(PUBLIC_URL).expect("a URL"),
-            carriers: Carriers {
+            senders: Senders {
                 twilio: twilio_api_url.map(sender),
                 simulator: Some(Outbox::default()),
             },
@@ -96,7 +97,7 @@ impl TestSystem {
     /// credentials for it.
     pub fn twilio_at(&self, url: Option<&str>) -> TestSystem {
         let mut app = self.app.clone();
-        app.carriers.twilio = url.map(sender);
+        app.senders.twilio = url.map(sender);
         let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
         TestSystem::assembled(app, endpoint, table, self.wire.clone())
     }
@@ -110,14 +111,13 @@ impl TestSystem {
     }
 
     fn assembled(app: App, endpoint: String, table: String, wire: Wire) -> TestSystem {
-        let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
-        let twilio = TwilioCredentials {
-            account,
-            token: TWILIO_TOKEN.to_owned(),
+        let receivers = Receivers {
+            twilio: Some(credentials()),
+            simulator: None,
         };
         let tasks = Tasks::new(app.clone());
         TestSystem {
-            router: stack::router(app.clone(), TOKEN.to_owned(), Some(twilio), tasks.clone()),
+            router: stack::router(app.clone(), TOKEN.to_owned(), receivers, tasks.clone()),
             app,
             tasks,
             endpoint,
@@ -181,7 +181,13 @@ impl TestSystem {
 /// How many requests for a new table are sent.
 const CREATE_ATTEMPTS_MAX: usize = 10;
 
-fn sender(url: &str) -> twilio::Sender {
-    let account = AccountSid::parse(TWILIO_ACCOUNT).expect("a SID");
-    twilio::Sender::new(account, TWILIO_TOKEN, url)
+fn sender(url: &str) -> Sender {
+    Sender::new(credentials(), url)
+}
+
+fn credentials() -> twilio::Credentials {
+    twilio::Credentials {
+        account: AccountSid::parse(TWILIO_ACCOUNT).expect("a SID"),
+        token: TWILIO_TOKEN.to_owned(),
+    }
 }

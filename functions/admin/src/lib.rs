@@ -155,7 +155,7 @@ mod tests {
                 clock: Clock::default(),
                 account: AccountSid::from_bytes([0; 16]),
                 public_url: PublicUrl::parse("http://public.example").unwrap(),
-                carriers: Default::default(),
+                senders: Default::default(),
             },
             token: "token".to_owned(),
         }

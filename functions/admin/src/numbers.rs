@@ -73,9 +73,7 @@ pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
     let address = address.ok_or_else(|| codes::parameter("PhoneNumber", "is required"))?;
     let address = phone_number(address)?;
     let wish = Wish::read(params)?;
-    let carrier = wish
-        .carrier
-        .unwrap_or(request.app().carriers.default_name());
+    let carrier = wish.carrier.unwrap_or(request.app().senders.default_name());
     let make = |number| wish.apply(number);
     let number = create_number(request.app(), address, carrier, make, request.deadline()).await?;
     Ok(Answer::Created(body(&request, &number)))

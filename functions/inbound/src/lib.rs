@@ -1,34 +1,28 @@
-//! Carrier payload in, carrier reply out: `POST /inbound/{carrier}`.
+//! Carrier payload in, carrier response out: `POST /inbound/{carrier}`.
 //!
-//! A request is bounded, authenticated, parsed, and only then believed. Closed by default: without a carrier's
-//! credentials, what claims to be from it is refused. What is accepted gets TwiML; what the carrier should send again
-//! gets 5xx; what it need not gets 4xx and a JSON error.
+//! The carrier's own code in `carriers` verifies, reads and answers a request. This function bounds the request, names the
+//! carrier, and hands the message on. A carrier whose proof is not configured is refused. A message that was taken gets
+//! the carrier's own response. A message that the carrier must send again gets a 5xx, and a refused request a 4xx, both
+//! with a JSON error.
 
-mod answer;
-mod authenticate;
+mod response;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
-use carriers::{Form, simulator, twilio};
+use carriers::{Receivers, RequestError};
 use futures_util::FutureExt;
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode};
-use routing::{CarrierMessageSid, Inbound};
-use service::{App, RECEIVE_TIME, TwilioCredentials, receive};
+use http::{Request, Response};
+use routing::{CarrierName, Inbound};
+use service::{App, RECEIVE_TIME, receive};
 use store::Deadline;
 
-use crate::answer::{Refusal, refused, replied};
-
-/// What the function needs to answer.
+/// The parts that the function needs to answer.
 #[derive(Debug)]
 pub struct Door {
     pub app: App,
-    /// `None`: everything that claims to be from Twilio is refused.
-    pub twilio: Option<TwilioCredentials>,
-    /// The local stack's own carrier, which signs nothing. Never in a deployed function.
-    pub simulator: bool,
+    pub receivers: Receivers,
 }
 
 /// Twilio's own bound on webhook bodies is far below.
@@ -36,107 +30,57 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers one request. A panic is answered 500, and the function lives on.
 pub async fn handle(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
-    guarded(answer(door, request)).await
+    guarded(respond(door, request)).await
 }
 
-async fn guarded(answer: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
-    AssertUnwindSafe(answer)
+async fn guarded(respond: impl Future<Output = Response<Bytes>>) -> Response<Bytes> {
+    AssertUnwindSafe(respond)
         .catch_unwind()
         .await
         .unwrap_or_else(|_| {
             tracing::error!("the handler of an inbound message panicked");
-            refused(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal error; send the message again",
-            )
+            response::failed()
         })
 }
 
-async fn answer(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
+async fn respond(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
     let deadline = Deadline::after(RECEIVE_TIME);
-    let message = match read(door, &request) {
-        Ok(message) => message,
-        Err(Refusal { status, message }) => {
-            let path = request.uri().path();
-            tracing::warn!(
-                status = status.as_u16(),
-                path,
-                "an inbound request was refused: {message}"
-            );
-            return refused(status, &message);
-        }
+    let (carrier, message) = match read(door, &request) {
+        Ok(read) => read,
+        Err(error) => return response::refused(request.uri().path(), &error),
     };
     let message_sid = message.key.sid;
-    replied(message_sid, receive(&door.app, message, deadline).await)
+    let received = receive(&door.app, message, deadline).await;
+    response::received(carrier, message_sid, received)
 }
 
-/// An authenticated, well-formed message.
-fn read(door: &Door, request: &Request<Bytes>) -> Result<Inbound, Refusal> {
-    let carrier = request
-        .uri()
-        .path()
-        .strip_prefix("/inbound/")
-        .unwrap_or_default();
-    let known = match carrier {
-        "twilio" => true,
-        "simulator" => door.simulator,
-        _ => false,
-    };
-    if !known {
-        return Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "there is no such carrier",
-        ));
-    }
-    if request.method() != Method::POST {
-        return Err(Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "messages come with POST",
-        ));
-    }
+/// The carrier that the path names, and the message that it sent.
+fn read(door: &Door, request: &Request<Bytes>) -> Result<(CarrierName, Inbound), RequestError> {
+    let path = request.uri().path();
+    let name = path.strip_prefix("/inbound/").unwrap_or_default();
+    let carrier = CarrierName::parse(name)
+        .filter(|carrier| carrier.as_str() == name)
+        .ok_or(RequestError::UnknownCarrier)?;
     if request.body().len() > BODY_BYTES_MAX {
-        let text = format!("body is longer than {BODY_BYTES_MAX} bytes");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+        return Err(RequestError::TooLong {
+            bytes_max: BODY_BYTES_MAX,
+        });
     }
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        let text = "content type is not application/x-www-form-urlencoded";
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-    }
-    let form = Form::parse(request.body()).map_err(|error| {
-        Refusal::new(
-            StatusCode::BAD_REQUEST,
-            format!("body can't be read: {error}"),
-        )
-    })?;
-    let now = door.app.clock.now();
-    let parsed = match carrier {
-        "simulator" => {
-            simulator::parse(&form, door.app.account, door.app.carrier_message_sid(), now)
-        }
-        _ => {
-            authenticate::twilio(door, request, &form)?;
-            twilio::parse(&form, now)
-        }
+    let App {
+        public_url, clock, ..
+    } = &door.app;
+    let path_and_query = request.uri().path_and_query();
+    let path_and_query = path_and_query.map_or("/", |text| text.as_str());
+    let request = carriers::Request {
+        method: request.method(),
+        url: &format!("{}{path_and_query}", public_url.as_str()),
+        headers: request.headers(),
+        body: request.body(),
+        received_at: clock.now(),
+        fresh: door.app.carrier_message_sid(),
     };
-    parsed.map_err(|error| {
-        // The carrier will not send it again, and nobody else has it: somebody must look there.
-        let message_sid = form
-            .get("MessageSid")
-            .and_then(CarrierMessageSid::parse)
-            .map(|sid| sid.to_string());
-        tracing::error!(
-            message_sid,
-            carrier,
-            "an authentic message can't be read, and is lost: {error}"
-        );
-        Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
-    })
+    let message = door.receivers.receive(carrier, &request)?;
+    Ok((carrier, message))
 }
 
 #[cfg(test)]
@@ -146,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_500() {
         let response = guarded(async { panic!("a defect") }).await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.status(), 500);
         assert!(!String::from_utf8_lossy(response.body()).contains("defect"));
     }
 }

@@ -1,4 +1,4 @@
-//! The deployed function: everything is in the library.
+//! The deployed function; the library holds its code.
 
 use std::sync::Arc;
 
@@ -14,11 +14,9 @@ async fn main() -> Result<(), Error> {
     let config = Config::read(|name| std::env::var(name).ok())?;
     let store = Store::from_environment(&*config.table).await;
     store.warm().await;
-    let app = App::new(store, &config);
     let door = Arc::new(Door {
-        app,
-        twilio: config.twilio,
-        simulator: false,
+        app: App::new(store, &config),
+        receivers: config.receivers(),
     });
     let service = service_fn(move |request: Request| {
         let door = door.clone();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use carriers::simulator::Outbox;
+use carriers::simulator::outbox::Outbox;
 use local::dispatcher::Dispatcher;
 use local::engine::Engine;
 use local::options::{self, Command, HELP, Options, Storage};
@@ -80,19 +80,16 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     store.create_table().await?;
 
     let mut app = App::new(store, &config);
-    app.carriers.simulator = Some(Outbox::default());
+    app.senders.simulator = Some(Outbox::default());
     let tasks = Tasks::new(app.clone());
     let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), &endpoint);
     let dispatcher = dispatcher
         .await
         .map_err(|error| -> Box<dyn Error> { error })?;
-    let Config {
-        account,
-        token,
-        twilio,
-        ..
-    } = config;
-    let served = stack::serve(listener, stack::router(app, token.clone(), twilio, tasks))?;
+    let receivers = config.receivers();
+    let Config { account, token, .. } = config;
+    let router = stack::router(app, token.clone(), receivers, tasks);
+    let served = stack::serve(listener, router)?;
     say(&welcome(&url, &data, &account.to_string(), &token));
 
     tokio::select! {

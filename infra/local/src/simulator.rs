@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use carriers::Form;
-use carriers::simulator::Outbox;
+use carriers::simulator::outbox::Outbox;
 use serde_json::{Value, json};
 use service::{App, ErrorChain};
 
@@ -36,7 +36,7 @@ pub fn router(simulator: Simulator) -> Router {
 
 /// A JSON array of what was sent, oldest first.
 async fn outbox(State(simulator): State<Simulator>) -> Response {
-    let outbox = simulator.app.carriers.simulator.as_ref();
+    let outbox = simulator.app.senders.simulator.as_ref();
     let sent = outbox.map_or_else(|| "[]".to_owned(), Outbox::to_json);
     answer(StatusCode::OK, sent)
 }

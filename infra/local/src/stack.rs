@@ -12,8 +12,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
+use carriers::Receivers;
 use inbound::{BODY_BYTES_MAX, Door};
-use service::{App, TwilioCredentials};
+use service::App;
 
 use crate::simulator::{self, Simulator};
 use crate::tasks::Tasks;
@@ -21,13 +22,16 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The functions' handlers behind one router, the simulator among the carriers. `app` sends by the outbox, where it has
-/// one; `tasks` are handed what a moved clock makes due.
-pub fn router(app: App, token: String, twilio: Option<TwilioCredentials>, tasks: Tasks) -> Router {
+/// The functions' handlers behind one router. The simulator is added to the carriers in `receivers`; `app` sends by its
+/// outbox, if the app has one. `tasks` get the work that a moved clock makes due.
+pub fn router(app: App, token: String, receivers: Receivers, tasks: Tasks) -> Router {
+    let receivers = Receivers {
+        simulator: Some(app.account),
+        ..receivers
+    };
     let door = Arc::new(Door {
         app: app.clone(),
-        twilio,
-        simulator: true,
+        receivers,
     });
     Router::new()
         .route("/inbound/{*carrier}", any(receive))

@@ -1,4 +1,4 @@
-//! Ids made from other ids, for what the carrier gave no SID of ours.
+//! Ids made from a carrier's ids, where the carrier gives no SID in our form.
 
 use sha2::{Digest, Sha256};
 

@@ -1,10 +1,12 @@
-//! A message that leaves, and what its carrier made of it.
+//! A message that leaves, and what its carrier did with it.
 
-use routing::{Address, Channel, ConversationSid, MessageSid};
+use routing::{Address, CarrierMessageSid, Channel, ConversationSid, MessageSid};
 
 /// A message to one recipient.
 #[derive(Clone, Debug)]
 pub struct Sending<'a> {
+    /// The outbound record's: our name of this message to this recipient. A status callback can name the record by it.
+    pub sid: CarrierMessageSid,
     /// One of our numbers.
     pub from: &'a Address,
     pub to: &'a Address,
@@ -28,19 +30,29 @@ impl Sending<'_> {
     }
 }
 
-/// What became of a message at its carrier.
+/// What a carrier did with a message that we asked it to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum SendResult {
     /// The carrier has it, under this id.
     Accepted { id: Option<String> },
-    /// The carrier surely has not taken it, and may later.
-    Not {
+    /// The carrier surely has not accepted it, and may later.
+    NotAccepted {
         /// How long the carrier asks us to wait, in seconds.
         retry_after_s: Option<i64>,
         reason: String,
     },
-    /// The carrier will never take it.
+    /// The carrier will never accept it.
     Refused { code: Option<u32>, reason: String },
-    /// Nobody knows whether the carrier has it: sent again, it might come twice.
+    /// The carrier may have accepted it: the recipient might get a repetition twice.
     Unknown { reason: String },
+}
+
+impl SendResult {
+    /// Surely not accepted, without a word of the carrier about later.
+    pub fn not_accepted(reason: impl Into<String>) -> SendResult {
+        SendResult::NotAccepted {
+            retry_after_s: None,
+            reason: reason.into(),
+        }
+    }
 }

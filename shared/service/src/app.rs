@@ -1,14 +1,13 @@
 //! What every use case needs to act.
 
-use carriers::simulator::Outbox;
-use carriers::twilio;
+use carriers::Senders;
 use routing::{
-    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, CarrierName, ChangeId,
-    ConversationSid, Fresh, NumberSid, ParticipantSid, WebhookSid,
+    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationSid,
+    Fresh, NumberSid, ParticipantSid, WebhookSid,
 };
 use store::Store;
 
-use crate::{Caller, Clock, Config, TwilioCredentials};
+use crate::{Caller, Clock, Config};
 
 /// The table, the way out, the clock, and whose account it is.
 #[derive(Clone, Debug)]
@@ -18,26 +17,7 @@ pub struct App {
     pub clock: Clock,
     pub account: AccountSid,
     pub public_url: PublicUrl,
-    pub carriers: Carriers,
-}
-
-/// By whom messages can be sent.
-#[derive(Clone, Debug, Default)]
-pub struct Carriers {
-    pub twilio: Option<twilio::Sender>,
-    /// In the local stack alone.
-    pub simulator: Option<Outbox>,
-}
-
-impl Carriers {
-    /// The carrier of a number that names none: Twilio, unless there is only the simulator to send by, which no client
-    /// library can name.
-    pub fn default_name(&self) -> CarrierName {
-        match self.twilio.is_none() && self.simulator.is_some() {
-            true => CarrierName::Simulator,
-            false => CarrierName::Twilio,
-        }
-    }
+    pub senders: Senders,
 }
 
 /// The address that carriers sign and that links point to: scheme, host and port, and perhaps a path; no `/` at the
@@ -69,20 +49,13 @@ impl App {
     /// What a configuration makes of a table, with the system's clock.
     pub fn new(store: Store, config: &Config) -> App {
         let caller = Caller::new(config.token.as_str());
-        let twilio = config.twilio.as_ref().map(|credentials| {
-            let TwilioCredentials { account, token } = credentials;
-            twilio::Sender::new(*account, token.as_str(), config.twilio_api_url.as_str())
-        });
         App {
             store,
             caller,
             clock: Clock::default(),
             account: config.account,
             public_url: config.public_url.clone(),
-            carriers: Carriers {
-                twilio,
-                simulator: None,
-            },
+            senders: config.senders(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use carriers::signature;
+use carriers::webhook::signature;
 use jiff::Timestamp;
 use routing::{Call, Method};
 

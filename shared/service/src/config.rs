@@ -1,7 +1,7 @@
 //! Configuration from the environment: read once, at start; all problems in one message.
 
-use std::fmt;
-
+use carriers::twilio;
+use carriers::{Receivers, Senders};
 use routing::AccountSid;
 
 use crate::PublicUrl;
@@ -18,23 +18,9 @@ pub struct Config {
     /// `CROSSPOINT_TABLE`: the table's name.
     pub table: String,
     /// `CROSSPOINT_TWILIO_ACCOUNT_SID` and `CROSSPOINT_TWILIO_AUTH_TOKEN`, both or none.
-    pub twilio: Option<TwilioCredentials>,
-    /// `CROSSPOINT_TWILIO_API_URL`: where Twilio is; for a stand-in.
+    pub twilio: Option<twilio::Credentials>,
+    /// `CROSSPOINT_TWILIO_API_URL`: the URL of Twilio's API; for a stand-in.
     pub twilio_api_url: PublicUrl,
-}
-
-/// The account at Twilio whose messages we take.
-#[derive(Clone)]
-pub struct TwilioCredentials {
-    pub account: AccountSid,
-    pub token: String,
-}
-
-/// Never shows a token.
-impl fmt::Debug for TwilioCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TwilioCredentials({})", self.account)
-    }
 }
 
 /// Every problem, one a line.
@@ -65,9 +51,7 @@ impl Config {
         );
 
         let twilio_api_text = given("CROSSPOINT_TWILIO_API_URL");
-        let twilio_api_text = twilio_api_text
-            .as_deref()
-            .unwrap_or(carriers::twilio::API_URL);
+        let twilio_api_text = twilio_api_text.as_deref().unwrap_or(twilio::send::API_URL);
         let twilio_api_url = PublicUrl::parse(twilio_api_text);
         if twilio_api_url.is_none() {
             problems.push(
@@ -105,7 +89,7 @@ impl Config {
                             .to_owned(),
                     );
                 }
-                account.map(|account| TwilioCredentials {
+                account.map(|account| twilio::Credentials {
                     account,
                     token: twilio_token,
                 })
@@ -129,6 +113,24 @@ impl Config {
                 })
             }
             _ => Err(ConfigError(problems)),
+        }
+    }
+
+    /// The carriers that may hand us messages. The simulator is none of them: the local stack adds it.
+    pub fn receivers(&self) -> Receivers {
+        Receivers {
+            twilio: self.twilio.clone(),
+            simulator: None,
+        }
+    }
+
+    /// The carriers that can send for us. The simulator is none of them: the local stack adds it.
+    pub fn senders(&self) -> Senders {
+        let twilio = self.twilio.clone();
+        let url = self.twilio_api_url.as_str();
+        Senders {
+            twilio: twilio.map(|credentials| twilio::send::Sender::new(credentials, url)),
+            simulator: None,
         }
     }
 }

@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use carriers::twilio;
+use carriers::Reply;
+use carriers::webhook::parameters::parameters;
 use routing::{Call, ChangeId, ForwardState, Inbound, Target};
 use store::Deadline;
 use tracing::field::display;
 
 use crate::caller::CallError;
 use crate::{App, ErrorChain};
-
-/// What the carrier is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub status: u16,
-    pub content_type: Option<String>,
-    pub body: Vec<u8>,
-}
 
 /// TwiML has at most 64 kB.
 const TWIML_BYTES_MAX: usize = 64 * 1024;
@@ -55,7 +48,7 @@ pub(crate) async fn forward(
     deadline: Deadline,
 ) -> Result<Reply, Unanswered> {
     let deadline = deadline.less(NOTE_TIME);
-    let mut parameters = twilio::parameters(inbound);
+    let mut parameters = parameters(inbound);
     let first = match target.fallback {
         Some(_) => deadline.less(FALLBACK_TIME),
         None => deadline,

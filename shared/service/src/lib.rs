@@ -24,14 +24,13 @@ mod pre_action;
 mod receive;
 mod settings;
 
-pub use app::{App, Carriers, PublicUrl};
+pub use app::{App, PublicUrl};
 pub use caller::Caller;
 pub use change::{Asked, ChangeError};
 pub use clock::Clock;
-pub use config::{Config, ConfigError, TwilioCredentials};
+pub use config::{Config, ConfigError};
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
 pub use error_chain::ErrorChain;
-pub use forward::Reply;
 pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
 pub use pre_action::{EditFault, InvalidEdit};

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use carriers::Reply;
 use routing::{
     Decision, Facts, ForwardState, Fresh, Inbound, JournalEntry, Journaled, Key, Message, Next,
     Outcome, Plan, PreActionReply, Source, route,
 };
 use store::{CommitError, Deadline, StoreError};
 
-use crate::forward::{Answer, Reply, forward, note};
+use crate::forward::{Answer, forward, note};
 use crate::pre_action::call_pre_action_webhook;
 use crate::{App, ErrorChain};
 

@@ -1,7 +1,7 @@
 //! Bad input at every door: each is refused with an error that a program can read, and leaves nothing behind.
 
 use axum::body::Body;
-use carriers::signature;
+use carriers::webhook::signature;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use tests::carrier::{sid, twilio_form};

@@ -1,7 +1,7 @@
 //! Paths as Lambda hands them over: decoded by API Gateway's HTTP API, encoded by a function URL and by
 //! `cargo lambda watch`, and with the path of the public URL before them.
 
-use carriers::signature;
+use carriers::webhook::signature;
 use serde_json::{Value, json};
 use tests::carrier::sid;
 use tests::engine::EngineKind;

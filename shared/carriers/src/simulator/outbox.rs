@@ -1,11 +1,11 @@
-//! What the simulator has been given to send.
+//! The messages that the simulator was asked to send.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
-use crate::{Sending, Taken};
+use crate::{SendResult, Sending};
 
 /// Messages sent, oldest first. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +22,12 @@ struct Item {
     conversation_sid: String,
 }
 
-/// How many are kept; the oldest go first.
+/// How many messages are kept; the oldest go first. A developer looks at the last few.
 const MESSAGES_MAX: usize = 10_000;
 
 impl Outbox {
-    /// Always takes the message.
-    pub fn send(&self, sending: &Sending) -> Taken {
+    /// Always accepts the message.
+    pub(crate) fn send(&self, sending: &Sending) -> SendResult {
         let item = Item {
             from: sending.from.to_string(),
             to: vec![sending.to.to_string()],
@@ -36,17 +36,23 @@ impl Outbox {
             message_sid: sending.message.to_string(),
             conversation_sid: sending.conversation.to_string(),
         };
-        let mut items = self.0.lock().expect("nobody panics with it in hand");
+        let mut items = self
+            .0
+            .lock()
+            .expect("no code panics while it holds the lock");
         if items.len() == MESSAGES_MAX {
             items.pop_front();
         }
         items.push_back(item);
-        Taken::Accepted { id: None }
+        SendResult::Accepted { id: None }
     }
 
     /// A JSON array of `{from, to[], body, media[], message_sid, conversation_sid}`.
     pub fn to_json(&self) -> String {
-        let items = self.0.lock().expect("nobody panics with it in hand");
-        serde_json::to_string(&*items).expect("text alone is in it")
+        let items = self
+            .0
+            .lock()
+            .expect("no code panics while it holds the lock");
+        serde_json::to_string(&*items).expect("an item holds text alone")
     }
 }

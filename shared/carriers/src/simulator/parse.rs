@@ -1,14 +1,15 @@
+//! Reads a message of the simulator.
+
 use jiff::Timestamp;
 use routing::{AccountSid, CarrierMessageSid, CarrierName, Inbound, MessageKey};
 
 use crate::Form;
 use crate::digest::digest;
-use crate::twilio::ParseError;
-use crate::twilio::parse::{account, inbound, message_id, receiver};
+use crate::twilio::parse::{ParseError, account, inbound, message_id, receiver};
 
-/// As [`twilio::parse`](crate::twilio::parse()), but without `AccountSid` the message is `default_account`'s, without
-/// `MessageSid` it is a new one, `fresh`, and a `MessageSid` may be any text: the same text is the same message.
-pub fn parse(
+/// Reads Twilio's parameters. Without `AccountSid` the message is `default_account`'s. Without `MessageSid` it is a new
+/// message, `fresh`. A `MessageSid` may be any text: the same text is the same message.
+pub(super) fn parse(
     form: &Form,
     default_account: AccountSid,
     fresh: CarrierMessageSid,
@@ -37,7 +38,7 @@ pub fn parse(
 mod tests {
     use super::*;
     use crate::seeded::Seeded;
-    use crate::twilio::parameters;
+    use crate::webhook::parameters::parameters;
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
     const ACCOUNT: AccountSid = AccountSid::from_bytes([0; 16]);
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_counts() {
+    fn a_given_parameter_counts() {
         let account = "AC0123456789abcdef0123456789abcdef";
         let message = "MM0123456789abcdef0123456789abcdef";
         let inbound = read(&format!(
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_for_twilio_is_wrong_here() {
+    fn a_fault_for_twilio_is_a_fault_here() {
         for (body, text) in [
             ("To=12345", "parameter From is missing"),
             ("From=12345", "parameter To is missing"),
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn its_message_is_the_same_after_the_way_back() {
+    fn a_message_is_the_same_after_the_way_back() {
         let sent = "MessageSid=order-1&SmsSid=other&From=ACME&To=12345&NumSegments=1&SmsStatus=received&ApiVersion=x";
         let inbound = read(sent).unwrap();
         let rebuilt: Form = parameters(&inbound).into_iter().collect();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_arrives_makes_it_panic() {
+    fn no_body_makes_the_parser_panic() {
         let mut seeded = Seeded(4);
         for _ in 0..10_000 {
             let mut body = b"To=12345&From=".to_vec();

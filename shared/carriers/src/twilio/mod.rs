@@ -1,16 +1,43 @@
-//! Twilio: Programmable Messaging's incoming-message webhook, read and written.
+//! Twilio: Programmable Messaging.
 //!
-//! The cast: [`parse`](parse()) makes an [`Inbound`](routing::Inbound) of the parameters, [`parameters`](parameters())
-//! makes the parameters of an `Inbound`, [`answer`] is what the carrier hears, and [`Sender`] sends.
+//! The cast: `verify` checks who sent a request, `parse` makes an [`Inbound`](routing::Inbound) of its parameters,
+//! `answer` is the response to a message that we took, and [`send`] sends by the Messages API.
 
-pub mod answer;
-mod parameters;
+use std::fmt;
+
+use routing::{AccountSid, Inbound};
+
+use crate::{Form, Request, RequestError};
+
+pub(crate) mod answer;
 pub(crate) mod parse;
-mod segments;
-mod send;
+pub mod send;
+mod verify;
 
-pub use parameters::parameters;
-pub use parse::{
-    CONTENT_TYPE_BYTES_MAX, EXTRA_BYTES_MAX, MEDIA_MAX, MEDIA_URL_BYTES_MAX, ParseError, parse,
-};
-pub use send::{API_URL, Sender};
+/// The account at Twilio whose messages we take, and by which we send.
+#[derive(Clone)]
+pub struct Credentials {
+    pub account: AccountSid,
+    pub token: String,
+}
+
+/// Never shows the token.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "twilio::Credentials({})", self.account)
+    }
+}
+
+/// The message that a request holds, if Twilio sent the request.
+pub(crate) fn receive(
+    credentials: Option<&Credentials>,
+    request: &Request<'_>,
+) -> Result<Inbound, RequestError> {
+    verify::verify(credentials, request)?;
+    let malformed = |error: &dyn fmt::Display| RequestError::Malformed(error.to_string());
+    if !request.is_form() {
+        return Err(RequestError::ContentType);
+    }
+    let form = Form::parse(request.body).map_err(|error| malformed(&error))?;
+    parse::parse(&form, request.received_at).map_err(|error| malformed(&error))
+}

@@ -1,7 +1,7 @@
-//! The incoming-message webhook, read: SMS, MMS, group MMS and WhatsApp.
+//! Reads the incoming-message webhook: SMS, MMS, group MMS and WhatsApp.
 //!
-//! A parameter that a message is made of stands once, and an empty one counts as absent. Everything else is kept as
-//! it came.
+//! A parameter that a message is made of stands once, and an empty one counts as absent. All other parameters are kept as
+//! they came.
 
 use jiff::Timestamp;
 use routing::{
@@ -12,9 +12,9 @@ use routing::{
 use crate::Form;
 use crate::digest::digest;
 
-/// What is wrong with the parameters, in words for the carrier: a field's name, never its value.
+/// The fault of the parameters: a field's name, never its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
+pub(crate) enum ParseError {
     #[error("parameter {field} is missing")]
     Missing { field: String },
     #[error("parameter {field} {reason}")]
@@ -26,22 +26,22 @@ pub enum ParseError {
 }
 
 /// Twilio's bound on the media of one message.
-pub const MEDIA_MAX: usize = 10;
+const MEDIA_MAX: usize = 10;
 /// Twilio's own have fewer than 200; a URL that an object store signed with a session token may have 2,000.
-pub const MEDIA_URL_BYTES_MAX: usize = 4 * 1024;
+const MEDIA_URL_BYTES_MAX: usize = 4 * 1024;
 /// RFC 6838: 127 characters each for type and subtype, and the slash; parameters are short.
-pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
-/// Names and values together of what stands in [`Inbound::extra`]. Twilio documents no bound; ours is a choice: the
-/// journal keeps all of it, in an item that also holds the body and the media.
-pub const EXTRA_BYTES_MAX: usize = 128 * 1024;
+const CONTENT_TYPE_BYTES_MAX: usize = 255;
+/// Names and values of [`Inbound::extra`] together. Twilio documents no bound; ours is a choice: the journal keeps all of
+/// them, in an item that also holds the body and the media.
+const EXTRA_BYTES_MAX: usize = 128 * 1024;
 
 /// The message's id under its three names; the last two are older.
 const MESSAGE_ID_NAMES: [&str; 3] = ["MessageSid", "SmsSid", "SmsMessageSid"];
-/// RFC 2046 section 4.5.1: what is not known is this.
+/// RFC 2046 section 4.5.1: the type of data of an unknown type.
 const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";
 
-/// The message that a verified request holds. Who sent the form is not asked here.
-pub fn parse(form: &Form, received_at: Timestamp) -> Result<Inbound, ParseError> {
+/// The message that a verified request holds.
+pub(crate) fn parse(form: &Form, received_at: Timestamp) -> Result<Inbound, ParseError> {
     let (name, id) = message_id(form)?.ok_or_else(|| missing(MESSAGE_ID_NAMES[0]))?;
     let key = MessageKey {
         carrier: CarrierName::Twilio,
@@ -53,7 +53,7 @@ pub fn parse(form: &Form, received_at: Timestamp) -> Result<Inbound, ParseError>
     inbound(form, key, received_at)
 }
 
-/// The message of which `key` is the identity, however the carrier tells that.
+/// The message under an identity that the caller knows.
 pub(crate) fn inbound(
     form: &Form,
     key: MessageKey,
@@ -205,8 +205,8 @@ fn media_sid(url: &str) -> Option<MediaSid> {
     MediaSid::parse(rest.split('/').next()?)
 }
 
-/// The recipients besides `to`, each once, by their numbers. Every numbered one counts, gaps or not: one that was
-/// overlooked would make the group another group, and show the message to others.
+/// The recipients besides `to`, each once, by their numbers. Every numbered recipient counts, gaps or not: without one of
+/// them the group would be another group, and other people would see the message.
 fn others(form: &Form, from: &Address, to: &Address) -> Result<Vec<Address>, ParseError> {
     let mut numbered = Vec::new();
     for (name, value) in form.iter() {
@@ -242,7 +242,7 @@ fn other_digits(name: &str) -> Option<&str> {
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What is not kept elsewhere in the message, in its order.
+/// The parameters that no other field of the message keeps, in their order.
 fn extra(form: &Form, media_count: usize) -> Result<Vec<(String, String)>, ParseError> {
     let id = message_id(form)?.map(|(_, id)| id);
     let kept = |name: &str, value: &str| match name {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_send_and_receive_is_an_address() {
+    fn every_sender_and_every_receiver_is_an_address() {
         for (from, to) in [
             ("+15550001111", "12345"),
             ("12345", "+15550002222"),
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_not_quoted() {
+    fn an_error_names_the_parameter_and_quotes_no_value() {
         let long_url = format!("https://a.com/{}", "a".repeat(MEDIA_URL_BYTES_MAX));
         let long_type = "a".repeat(CONTENT_TYPE_BYTES_MAX + 1);
         let table: &[(Changes, &str)] = &[
@@ -628,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_arrives_makes_it_panic() {
+    fn no_body_makes_the_parser_panic() {
         let mut seeded = Seeded(3);
         let head = sms(&[]).encode();
         for round in 0..10_000 {

@@ -1,70 +1,64 @@
-//! Sending by Twilio's Messages API.
+//! Sends by Twilio's Messages API.
 //!
-//! The API knows no key by which a repetition would be recognized. So an answer that is lost leaves a message that may
-//! have been taken or not, and only what surely was not taken may be sent again.
+//! The API has no key by which it would recognize a repetition. After a lost reply, Twilio may have the message or not.
+//! Only a message that Twilio surely has not accepted may be sent again.
 
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
-use routing::AccountSid;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Sending, Taken};
+use crate::{SendResult, Sending};
 
-/// Where Twilio is, but for tests.
+use super::Credentials;
+
+/// Twilio's API. Tests call a stand-in.
 pub const API_URL: &str = "https://api.twilio.com";
 
-/// An account at Twilio.
-#[derive(Clone)]
+/// Sends for an account at Twilio.
+#[derive(Clone, Debug)]
 pub struct Sender {
-    account: AccountSid,
-    token: String,
+    credentials: Credentials,
     url: String,
 }
 
-/// Never shows the token.
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sender({})", self.account)
-    }
-}
-
+/// The body of a reply.
 #[derive(Deserialize, Default)]
-struct Answer {
+struct ReplyBody {
     sid: Option<String>,
     code: Option<u32>,
 }
 
-/// Errors that say nothing of the message, and pass: the account is throttled or suspended, its credentials are wrong,
+/// Errors that pass, and are no fault of the message: the account is throttled or suspended, its credentials are wrong, or
 /// its queue is full.
 const PASSING_CODES: [u32; 8] = [
     14_107, 20_003, 20_005, 20_006, 20_008, 20_403, 20_429, 21_611,
 ];
-/// Twilio's answers are a few kilobytes.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Twilio's replies are a few kilobytes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 
 impl Sender {
     /// `api_url` has no `/` at its end.
-    pub fn new(account: AccountSid, token: impl Into<String>, api_url: &str) -> Sender {
+    pub fn new(credentials: Credentials, api_url: &str) -> Sender {
+        let account = credentials.account;
         Sender {
-            account,
-            token: token.into(),
+            credentials,
             url: format!("{api_url}/2010-04-01/Accounts/{account}/Messages.json"),
         }
     }
 
-    /// Sends once. Every failure is an answer: what it means for the message is what matters.
-    pub async fn send(
+    /// Sends once. Every failure is a result: it tells whether Twilio may have the message.
+    pub(crate) async fn send(
         &self,
         http: &reqwest::Client,
         sending: &Sending<'_>,
         time: Duration,
-    ) -> Taken {
+    ) -> SendResult {
+        let Credentials { account, token } = &self.credentials;
         let request = http
             .post(&self.url)
-            .basic_auth(self.account, Some(&self.token))
+            .basic_auth(account, Some(token))
             .header(
                 "Content-Type",
                 "application/x-www-form-urlencoded; charset=utf-8",
@@ -74,29 +68,26 @@ impl Sender {
         let mut response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_connect() || error.is_builder() => {
-                return Taken::Not {
-                    retry_after_s: None,
-                    reason: reason(&error.without_url()),
-                };
+                return SendResult::not_accepted(causes(&error.without_url()));
             }
             Ok(Err(error)) => {
-                return Taken::Unknown {
-                    reason: reason(&error.without_url()),
+                return SendResult::Unknown {
+                    reason: causes(&error.without_url()),
                 };
             }
             Err(_) => {
-                return Taken::Unknown {
-                    reason: format!("no answer within {} ms", time.as_millis()),
+                return SendResult::Unknown {
+                    reason: format!("no reply within {} ms", time.as_millis()),
                 };
             }
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get("Retry-After");
         let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        // The status has decided; what else is said is good to know, and may be slow, or cut off.
+        // The status decides. The body tells more, but may be slow, or cut off.
         let mut body = Vec::new();
-        let _ = timeout_at(until, fill(&mut body, &mut response)).await;
-        read(status, retry_after_s, serde_json::from_slice(&body).ok())
+        let _ = timeout_at(until, read_body(&mut body, &mut response)).await;
+        send_result(status, retry_after_s, serde_json::from_slice(&body).ok())
     }
 }
 
@@ -113,49 +104,47 @@ fn encode(sending: &Sending) -> String {
     form.finish()
 }
 
-async fn fill(body: &mut Vec<u8>, response: &mut reqwest::Response) {
+async fn read_body(body: &mut Vec<u8>, response: &mut reqwest::Response) {
     while let Ok(Some(chunk)) = response.chunk().await {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+        if body.len() + chunk.len() > REPLY_BYTES_MAX {
             break;
         }
         body.extend_from_slice(&chunk);
     }
 }
 
-/// `answer`: what the body says, where it could be read.
-fn read(status: u16, retry_after_s: Option<i64>, answer: Option<Answer>) -> Taken {
-    let unread = answer.is_none();
-    let answer = answer.unwrap_or_default();
-    let reason = match answer.code {
-        // What it says besides holds phone numbers.
+/// `body`: `None` where it could not be read.
+fn send_result(status: u16, retry_after_s: Option<i64>, body: Option<ReplyBody>) -> SendResult {
+    let unread = body.is_none();
+    let body = body.unwrap_or_default();
+    let reason = match body.code {
+        // The rest of the body holds phone numbers.
         Some(code) => format!("status {status}, error {code}"),
         None => format!("status {status}"),
     };
-    let passing = answer
-        .code
-        .is_some_and(|code| PASSING_CODES.contains(&code));
+    let passing = body.code.is_some_and(|code| PASSING_CODES.contains(&code));
     match status {
-        200..=299 => Taken::Accepted { id: answer.sid },
-        // A redirect is not followed; credentials and addresses of ours can be put right.
-        300..=399 | 401 | 403 | 404 | 405 | 407 | 429 => Taken::Not {
+        200..=299 => SendResult::Accepted { id: body.sid },
+        // We follow no redirect; the user can correct credentials and URLs.
+        300..=399 | 401 | 403 | 404 | 405 | 407 | 429 => SendResult::NotAccepted {
             retry_after_s,
             reason,
         },
-        // Nobody knows why; it surely was not taken.
-        400..=499 if passing || unread => Taken::Not {
+        // Surely not accepted, and not for a fault of the message that we know.
+        400..=499 if passing || unread => SendResult::NotAccepted {
             retry_after_s,
             reason,
         },
-        400..=499 => Taken::Refused {
-            code: answer.code,
+        400..=499 => SendResult::Refused {
+            code: body.code,
             reason,
         },
-        _ => Taken::Unknown { reason },
+        _ => SendResult::Unknown { reason },
     }
 }
 
-/// The whole chain of causes.
-fn reason(error: &dyn Error) -> String {
+/// An error with its whole chain of causes.
+fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -168,11 +157,11 @@ fn reason(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use routing::{ConversationSid, MessageSid};
+    use routing::{CarrierMessageSid, ConversationSid, MessageSid};
 
     #[test]
-    fn an_answer_means_taken_not_taken_refused_or_unknown() {
-        let answer = |code| Answer {
+    fn a_reply_means_accepted_not_accepted_refused_or_unknown() {
+        let body = |code| ReplyBody {
             sid: Some("SM1".to_owned()),
             code,
         };
@@ -191,51 +180,51 @@ mod tests {
             (500, None, "unknown"),
             (503, Some(20_503), "unknown"),
         ] {
-            let taken = match read(status, Some(7), Some(answer(code))) {
-                Taken::Accepted { id } => {
+            let result = match send_result(status, Some(7), Some(body(code))) {
+                SendResult::Accepted { id } => {
                     assert_eq!(id.as_deref(), Some("SM1"));
                     "accepted"
                 }
-                Taken::Not { retry_after_s, .. } => {
+                SendResult::NotAccepted { retry_after_s, .. } => {
                     assert_eq!(retry_after_s, Some(7));
                     "not"
                 }
-                Taken::Refused { code: said, .. } => {
+                SendResult::Refused { code: said, .. } => {
                     assert_eq!(said, code);
                     "refused"
                 }
-                Taken::Unknown { .. } => "unknown",
+                SendResult::Unknown { .. } => "unknown",
             };
-            assert_eq!(taken, expected, "{status} {code:?}");
+            assert_eq!(result, expected, "{status} {code:?}");
         }
     }
 
     #[test]
-    fn a_status_without_what_else_is_said_still_tells() {
+    fn a_status_without_a_body_still_tells() {
         for (status, expected) in [
-            (201, Taken::Accepted { id: None }),
+            (201, SendResult::Accepted { id: None }),
             (
                 400,
-                Taken::Not {
+                SendResult::NotAccepted {
                     retry_after_s: Some(7),
                     reason: "status 400".to_owned(),
                 },
             ),
             (
                 429,
-                Taken::Not {
+                SendResult::NotAccepted {
                     retry_after_s: Some(7),
                     reason: "status 429".to_owned(),
                 },
             ),
             (
                 500,
-                Taken::Unknown {
+                SendResult::Unknown {
                     reason: "status 500".to_owned(),
                 },
             ),
         ] {
-            assert_eq!(read(status, Some(7), None), expected);
+            assert_eq!(send_result(status, Some(7), None), expected);
         }
     }
 
@@ -243,6 +232,7 @@ mod tests {
     fn a_whatsapp_message_carries_one_medium() {
         let count = |from: &str, to: &str| {
             let sending = Sending {
+                sid: CarrierMessageSid::from_bytes(false, [3; 16]),
                 from: &from.parse().unwrap(),
                 to: &to.parse().unwrap(),
                 body: "a & b",

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use carriers::{Sending, Taken};
+use carriers::{SendResult, Sending};
 use routing::{CarrierName, Entry, Outbound, OutboundState, ParticipantSid};
 use store::{Claimed, Deadline, StoreError, outbound_sid};
 
 use super::fan_out::Served;
 use super::{DELIVERY_TIME_MAX, Run, after};
+use crate::App;
 use crate::app::random;
 
 /// How long a claim lasts: itself, the call, and the note of how it ended. Shorter than the lease under which it is made.
@@ -43,7 +44,7 @@ pub(super) async fn send(
     let (number, configuration) = store.receiver_get(held.pair.proxy(), prepared).await?;
     let carrier = match (number, configuration) {
         (Some(number), _) => Some(number.carrier),
-        (None, Some(_)) => Some(run.app.carriers.default_name()),
+        (None, Some(_)) => Some(run.app.senders.default_name()),
         (None, None) => None,
     };
     let attempt: [u8; 16] = random();
@@ -68,6 +69,7 @@ pub(super) async fn send(
         Claimed::Found(_) => return Ok(Served::Done),
     }
     let sending = Sending {
+        sid,
         from: held.pair.proxy(),
         to: held.pair.address(),
         body: &message.body,
@@ -79,10 +81,10 @@ pub(super) async fn send(
         message: message_sid,
         conversation,
     };
-    let taken = call(run, carrier, &sending).await;
+    let result = call(run, carrier, &sending).await;
     let (to, from) = (held.pair.address().masked(), held.pair.proxy().masked());
-    let (state, served) = match taken {
-        Taken::Accepted { id } => {
+    let (state, served) = match result {
+        SendResult::Accepted { id } => {
             tracing::info!(%sid, %conversation, to, from, "message {sid} to {to} is sent");
             let left_out = sending.media.len().saturating_sub(sending.media_max());
             if left_out > 0 {
@@ -90,14 +92,14 @@ pub(super) async fn send(
             }
             (OutboundState::Sent { carrier_id: id }, Served::Done)
         }
-        Taken::Not { reason, .. } if last => {
+        SendResult::NotAccepted { reason, .. } if last => {
             tracing::error!(
                 %sid, %conversation, to, from, reason,
                 "message {sid} to {to} is given up: its carrier does not take it"
             );
             (OutboundState::Failed { code: None }, Served::Done)
         }
-        Taken::Not {
+        SendResult::NotAccepted {
             retry_after_s,
             reason,
         } => {
@@ -105,11 +107,11 @@ pub(super) async fn send(
             let asked_s = retry_after_s;
             (OutboundState::Waiting, Served::Failed { asked_s })
         }
-        Taken::Refused { code, reason } => {
+        SendResult::Refused { code, reason } => {
             tracing::warn!(%sid, %conversation, to, from, code, reason, "message {sid} to {to} is refused by its carrier");
             (OutboundState::Failed { code }, Served::Done)
         }
-        Taken::Unknown { reason } => {
+        SendResult::Unknown { reason } => {
             alarm(&outbound, &reason);
             (OutboundState::Unknown, Served::Done)
         }
@@ -181,27 +183,19 @@ fn alarm(outbound: &Outbound, reason: &str) {
     );
 }
 
-/// Calls the carrier, once.
-async fn call(run: Run<'_>, carrier: Option<CarrierName>, sending: &Sending<'_>) -> Taken {
-    let carriers = &run.app.carriers;
-    let not = |reason: &str| Taken::Not {
-        retry_after_s: None,
-        reason: reason.to_owned(),
-    };
+/// Calls the carrier once. `None`: the proxy address has no carrier.
+async fn call(run: Run<'_>, carrier: Option<CarrierName>, sending: &Sending<'_>) -> SendResult {
+    let App {
+        senders, caller, ..
+    } = run.app;
     match carrier {
-        Some(CarrierName::Twilio) => match &carriers.twilio {
-            Some(sender) => {
-                sender
-                    .send(run.app.caller.http(), sending, DELIVERY_TIME_MAX)
-                    .await
-            }
-            None => not("there are no credentials for Twilio"),
-        },
-        Some(CarrierName::Simulator) => match &carriers.simulator {
-            Some(outbox) => outbox.send(sending),
-            None => not("the simulator is not here"),
-        },
-        None => not("the proxy address is no number of ours any more"),
+        Some(carrier) => {
+            let http = caller.http();
+            senders
+                .send(carrier, http, sending, DELIVERY_TIME_MAX)
+                .await
+        }
+        None => SendResult::not_accepted("the proxy address is no number of ours any more"),
     }
 }
 

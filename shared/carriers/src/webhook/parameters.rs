@@ -1,12 +1,12 @@
-//! The incoming-message webhook, rebuilt from a message: what the number's own webhook is told.
+//! The parameters of an incoming-message webhook, made from a message.
 
 use routing::Inbound;
 
 use super::segments::segments;
 
-/// The parameters that Twilio would have posted: those of every message, its media and recipients, then whatever
-/// else the carrier sent, word for word. Parsed again, they are the same message, save that `NumSegments`,
-/// `SmsStatus` and `ApiVersion` stand in `extra` even if the carrier left them out.
+/// The parameters that Twilio would have posted: those of every message, its media and recipients, then all others that
+/// the carrier sent, word for word. Parsed again, they are the same message, save that `NumSegments`, `SmsStatus` and
+/// `ApiVersion` stand in `extra` even if the carrier left them out.
 pub fn parameters(inbound: &Inbound) -> Vec<(String, String)> {
     let sid = inbound.key.sid.to_string();
     let mut list = vec![
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::Form;
     use crate::seeded::Seeded;
-    use crate::twilio::parse;
+    use crate::twilio::parse::parse;
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -73,7 +73,7 @@ mod tests {
         &ChannelMetadata=%7B%22type%22%3A%22whatsapp%22%7D";
 
     #[test]
-    fn what_the_carrier_sent_comes_back_whole() {
+    fn all_that_the_carrier_sent_comes_back() {
         let sent = Form::parse(WHATSAPP.as_bytes()).unwrap();
         let inbound = parse(&sent, AT).unwrap();
         let rebuilt = rebuilt(&inbound);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_webhook_has_is_there_even_if_the_carrier_left_it_out() {
+    fn a_parameter_of_every_webhook_is_there_even_if_the_carrier_left_it_out() {
         let sid = "SM0123456789abcdef0123456789abcdef";
         let account = "AC0123456789abcdef0123456789abcdef";
         let long = "a".repeat(161);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_a_message_is_the_same_message_after_the_way_back() {
+    fn a_message_is_the_same_message_after_the_way_back() {
         let mut seeded = Seeded(2);
         let mut parsed = 0;
         for round in 0..10_000 {

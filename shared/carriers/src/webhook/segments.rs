@@ -1,4 +1,4 @@
-//! How many SMS a text is, as `NumSegments` counts.
+//! The number of SMS that a text takes, as `NumSegments` counts.
 
 /// GSM 03.38 section 6.2.1: the default alphabet, one septet each.
 const DEFAULT_ALPHABET: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
@@ -6,7 +6,7 @@ const DEFAULT_ALPHABET: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣ�
 /// Its extension table: an escape, then a septet.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// Room of a single SMS, and of each part of several, where a header takes 6 of the 140 bytes. In septets, and in
+/// The room of a single SMS, and of each part of several SMS, where a header takes 6 of the 140 bytes. In septets, and in
 /// UTF-16 units.
 const SEPTETS: (usize, usize) = (160, 153);
 const UNITS: (usize, usize) = (70, 67);
