@@ -2,47 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::{
-    AccountSettings, ChangeId, Channel, ConversationSid, Entry, Event, Fresh, Header, MessageKey,
-    MessageSid, PostWebhook, Reason, SettingsScope, State, Tail, Write,
-};
-
-/// Who or what caused a change, as webhooks are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    Sms,
-    WhatsApp,
-    Api,
-    /// A timer that fired.
-    Timer,
-}
-
-impl Source {
-    /// Of a message that came by the channel.
-    pub fn of(channel: Channel) -> Source {
-        match channel {
-            Channel::Sms => Source::Sms,
-            Channel::WhatsApp => Source::WhatsApp,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Source::Sms => "SMS",
-            Source::WhatsApp => "WhatsApp",
-            Source::Api | Source::Timer => "API",
-        }
-    }
-}
-
-/// What every entry of one change has in common.
-#[derive(Clone, Copy, Debug)]
-pub struct Cause<'a> {
-    pub fresh: &'a Fresh,
-    pub account: &'a AccountSettings,
-    pub source: Source,
-    pub quiet: bool,
-}
+use crate::cause::Cause;
+use crate::entry::{Entry, Event};
+use crate::header::{Header, PostWebhook};
+use crate::inbound::MessageKey;
+use crate::plan::Write;
+use crate::sid::{ChangeId, ConversationSid, MessageSid};
+use crate::state::{Reason, State};
+use crate::tail::Tail;
 
 pub(crate) struct Draft<'a> {
     cause: Cause<'a>,
@@ -105,18 +72,18 @@ impl<'a> Draft<'a> {
     pub(crate) fn push(&mut self, event: Event) {
         if matches!(event, Event::MessageAdded(_)) {
             self.header.message_index += 1;
-            self.active_now();
+            self.count_activity();
         }
         self.events.push(event);
     }
 
-    /// The receiving number's own webhook is to hear of the message too.
-    pub(crate) fn tell_number(&mut self, key: Option<MessageKey>) {
+    /// The receiving number's own webhook is called with the message too.
+    pub(crate) fn set_number_webhook(&mut self, key: Option<MessageKey>) {
         self.number_webhook = key;
     }
 
-    /// Something happened that timers count from.
-    pub(crate) fn active_now(&mut self) {
+    /// Timers count from now.
+    pub(crate) fn count_activity(&mut self) {
         self.header.last_activity = self.header.last_activity.max(self.cause.fresh.now);
     }
 
@@ -124,7 +91,7 @@ impl<'a> Draft<'a> {
     /// Returns the writes that free what it held.
     pub(crate) fn set_state(&mut self, to: State, reason: Reason) -> Vec<Write> {
         let from = std::mem::replace(&mut self.header.state, to);
-        self.active_now();
+        self.count_activity();
         self.push(Event::ConversationStateUpdated { from, to, reason });
         if to == State::Closed {
             self.release_all()
@@ -183,8 +150,9 @@ impl<'a> Draft<'a> {
     }
 
     fn post_in_force(&self) -> Option<PostWebhook> {
-        let webhooks = &self.cause.account.webhooks;
-        let (scope, generation) = (SettingsScope::Account, webhooks.post_generation);
+        let settings = self.cause.settings;
+        let webhooks = settings.webhooks;
+        let (scope, generation) = (settings.scope, webhooks.post_generation);
         // The writer of the entry before may have read newer settings than this writer. A cursor that is missing starts
         // at the newest `since`, which must not move past entries that the endpoint is owed.
         let newer = self.header.post.filter(|post| post.generation > generation);

@@ -4,10 +4,16 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::{
-    ChangeId, ConversationSid, EventName, Header, Message, MessageKey, MessageSid, Pair,
-    Participant, Reason, Source, State, Tail,
-};
+use crate::event_name::EventName;
+use crate::header::Header;
+use crate::inbound::MessageKey;
+use crate::message::Message;
+use crate::pair::Pair;
+use crate::participant::Participant;
+use crate::sid::{ChangeId, ConversationSid, MessageSid};
+use crate::source::Source;
+use crate::state::{Reason, State};
+use crate::tail::Tail;
 
 /// One change: one or more events, at most one message, and the conversation's routing state after it.
 /// Written once, never changed (deletion and redaction blank a message's text).

@@ -1,8 +1,12 @@
 //! What timers do: an idle conversation becomes inactive, and one past its closing time closes; whoever comes upon it
 //! first says so.
 
+use crate::cause::Cause;
 use crate::draft::{Draft, tail_after};
-use crate::{Cause, Header, Plan, Reason, State, Tail, Write};
+use crate::header::Header;
+use crate::plan::{Plan, Write};
+use crate::state::{Reason, State};
+use crate::tail::Tail;
 
 /// Closes the conversation (Reason `TIMER`) if its closing time has passed. The outcome is its tail afterwards.
 pub fn close_expired(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {

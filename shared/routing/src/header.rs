@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::{
-    ConversationServiceSid, MessagingServiceSid, Pair, ParticipantSid, SettingsScope, State, Timers,
-};
+use crate::account::SettingsScope;
+use crate::pair::Pair;
+use crate::sid::{ConversationServiceSid, MessagingServiceSid, ParticipantSid};
+use crate::state::State;
+use crate::timers::Timers;
 
 /// A pair that the conversation holds, and the participant that brought it.
 #[derive(Clone, Debug, PartialEq, Eq)]

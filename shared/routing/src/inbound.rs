@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::{AccountSid, Address, CarrierMessageSid, Channel, Key, MediaSid};
+use crate::address::{Address, Channel};
+use crate::key::Key;
+use crate::sid::{AccountSid, CarrierMessageSid, MediaSid};
 
 /// Who hands us messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,9 @@
 //! The journal: one durable record of every authenticated inbound message and what became of it.
 
-use crate::{ChangeId, ConversationSid, Inbound, MessageKey, Target, Why};
+use crate::inbound::{Inbound, MessageKey};
+use crate::sid::{ChangeId, ConversationSid};
+use crate::webhook::Call;
+use crate::why::Why;
 
 /// Invariant: a captured message's text stands in its conversation's log, every other's in `inbound` here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,4 +74,28 @@ pub enum ForwardState {
     Answered(u16),
     /// Neither the URL nor its fallback gave a usable answer.
     Failed,
+}
+
+/// Where a fall-through goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub call: Call,
+    pub fallback: Option<Call>,
+}
+
+/// What becomes of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Journaled {
+    /// The journal entry that the plan writes.
+    New(JournalEntry),
+    /// The journal entry that is there already. Nothing is written; a forwarded message is forwarded again.
+    Duplicate(JournalEntry),
+}
+
+impl Journaled {
+    pub fn entry(&self) -> &JournalEntry {
+        match self {
+            Journaled::New(entry) | Journaled::Duplicate(entry) => entry,
+        }
+    }
 }

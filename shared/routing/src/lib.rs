@@ -11,66 +11,88 @@
 //! [`Header`] are the log that both append to; [`Consumer`] and [`Cursor`] are its readers and their positions;
 //! [`Write`] and [`Conflict`] are the language of the table.
 
+mod account;
 mod address;
+mod address_configuration;
+mod binding;
+mod cause;
 pub mod change;
+mod conflict;
 mod consumer;
-mod conversation;
+mod decision;
 mod draft;
 mod entry;
 mod event_name;
 mod expiry;
 mod facts;
+mod group;
 mod header;
 mod inbound;
 mod journal;
+mod key;
+mod learn;
 mod message;
+mod messaging_service;
 mod metadata;
+mod number;
 mod outbound;
 mod pair;
 mod participant;
 mod plan;
 mod pre_action;
 mod route;
-mod settings;
 mod sid;
+mod source;
+mod state;
+mod tail;
 mod timers;
 mod webhook;
+mod why;
 
+pub use account::{AccountSettings, OnTimeout, SettingsInForce, SettingsScope, Webhooks};
 pub use address::{Address, AddressError, Channel};
+pub use address_configuration::{AddressConfiguration, AutoCreation, AutoCreationKind};
+pub use binding::Binding;
+pub use cause::{Cause, Fresh};
+pub use conflict::{Conflict, Found};
 pub use consumer::Consumer;
 pub use consumer::cursor::{Cursor, Lane, Lease, Position, Recipient};
-pub use consumer::endpoint::{Endpoint, Owed, Scope, SettingsScope};
+pub use consumer::endpoint::{Endpoint, Owed, Scope};
 pub use consumer::look::{Look, gapless};
 pub use consumer::post::{Backlog, Delivery, backlog};
 pub use consumer::retry::{RETRY_DELAYS_S, retry_at};
-pub use conversation::{Reason, State, Transition};
-pub use draft::{Cause, Source};
+pub use decision::Decision;
 pub use entry::{EarlierMessage, Entry, Event, EventId, Snapshot};
 pub use event_name::EventName;
 pub use expiry::{close_expired, park_idle};
-pub use facts::{Facts, Fresh, Holder, Next, Tail};
+pub use facts::{Facts, Holder};
+pub use group::{GROUP_ADDRESSES_MAX, Group};
 pub use header::{Header, HeldPair, PostWebhook};
 pub use inbound::{CarrierName, Inbound, Media, MessageKey};
-pub use journal::{ForwardState, JournalEntry, Outcome};
+pub use journal::{ForwardState, JournalEntry, Journaled, Outcome, Target};
+pub use key::Key;
+pub use learn::Next;
 pub use message::{Message, Revision};
+pub use messaging_service::MessagingService;
 pub use metadata::Metadata;
+pub use number::{InboundWebhook, NumberSettings};
 pub use outbound::{Outbound, OutboundState};
-pub use pair::{GROUP_ADDRESSES_MAX, Group, Key, Pair, PairError};
+pub use pair::{Pair, PairError};
 pub use participant::Participant;
-pub use plan::{Binding, Condition, Conflict, Found, ItemKey, Plan, Write};
+pub use plan::{Condition, ItemKey, Plan, Write};
 pub use pre_action::{
-    OnTimeout, PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
+    PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
     PreActionResult,
 };
-pub use route::{Decision, Journaled, Rule, Target, Why, route};
-pub use settings::{
-    AccountSettings, AddressConfiguration, AutoCreation, AutoCreationKind, InboundWebhook,
-    MessagingService, NumberSettings, Webhooks,
-};
+pub use route::route;
 pub use sid::{
     AccountSid, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationServiceSid,
     ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid, ParticipantSid,
     WebhookSid,
 };
+pub use source::Source;
+pub use state::{Reason, State, Transition};
+pub use tail::Tail;
 pub use timers::Timers;
 pub use webhook::{Call, Method, ScopedTarget, ScopedWebhook, UrlError, WebhookUrl};
+pub use why::{Rule, Why};

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::{Media, ParticipantSid};
+use crate::inbound::Media;
+use crate::sid::ParticipantSid;
 
 /// What a message says. Where it stands (its SID) follows from the entry that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]

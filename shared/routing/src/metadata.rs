@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::{ConversationServiceSid, ConversationSid, State, Timers};
+use crate::sid::{ConversationServiceSid, ConversationSid};
+use crate::state::State;
+use crate::timers::Timers;
 
 /// Names, attributes, and copies for lists. Routing never reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]

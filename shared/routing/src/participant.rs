@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 
-use crate::{ConversationSid, Pair, ParticipantSid};
+use crate::pair::Pair;
+use crate::sid::{ConversationServiceSid, ConversationSid, ParticipantSid};
 
-/// Who takes part in a conversation: someone with an identity, or someone behind a pair.
+/// A participant of a conversation: it has an identity or a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
     pub conversation: ConversationSid,
+    /// The conversation's.
+    pub service: ConversationServiceSid,
     pub sid: ParticipantSid,
     pub version: u64,
     pub identity: Option<String>,

@@ -2,10 +2,17 @@
 
 use jiff::Timestamp;
 
-use crate::{
-    ConversationServiceSid, ConversationSid, Entry, JournalEntry, MessageKey, Metadata, Pair,
-    Participant, ParticipantSid, Revision, ScopedWebhook, State, WebhookSid,
-};
+use crate::binding::Binding;
+use crate::entry::Entry;
+use crate::inbound::MessageKey;
+use crate::journal::JournalEntry;
+use crate::message::Revision;
+use crate::metadata::Metadata;
+use crate::pair::Pair;
+use crate::participant::Participant;
+use crate::sid::{ConversationServiceSid, ConversationSid, ParticipantSid, WebhookSid};
+use crate::state::State;
+use crate::webhook::ScopedWebhook;
 
 /// An outcome and the writes that bring it about, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,15 +20,6 @@ pub struct Plan<O> {
     pub outcome: O,
     /// Each touches another item. Empty: nothing is to be done.
     pub writes: Vec<Write>,
-}
-
-/// The claim of one pair by one participant of one conversation that is not closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Binding {
-    pub conversation: ConversationSid,
-    pub participant: ParticipantSid,
-    pub service: ConversationServiceSid,
-    pub since: Timestamp,
 }
 
 /// One write of one item, with its condition.
@@ -205,59 +203,5 @@ impl Write {
             | Write::DeleteTimer { .. }
             | Write::PutPurge { .. } => Condition::None,
         }
-    }
-}
-
-/// Another writer got there first: every condition that failed, and what stood there. Nothing of the plan happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// Not empty.
-    pub found: Vec<(ItemKey, Found)>,
-}
-
-/// What stood where a condition failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    Nothing,
-    Entry(Box<Entry>),
-    Journal(Box<JournalEntry>),
-    Binding(Binding),
-    /// A unique name, and the conversation that has it.
-    Name(ConversationSid),
-    /// Some other version of a record.
-    Record,
-}
-
-impl Conflict {
-    /// Whether a slot was taken.
-    pub fn slot_lost(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(key, found)| matches!((key, found), (ItemKey::Slot(..), Found::Entry(_))))
-    }
-
-    /// The binding that a claim ran into.
-    pub fn binding(&self) -> Option<(&Pair, Binding)> {
-        self.found
-            .iter()
-            .find_map(|(key, found)| match (key, found) {
-                (ItemKey::Pair(pair), Found::Binding(binding)) => Some((pair, *binding)),
-                _ => None,
-            })
-    }
-
-    /// Whether an identity was claimed already.
-    pub fn identity_taken(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(key, found)| matches!((key, found), (ItemKey::Identity(..), Found::Record)))
-    }
-
-    /// The conversation that has the unique name already.
-    pub fn name_taken(&self) -> Option<ConversationSid> {
-        self.found.iter().find_map(|(_, found)| match found {
-            Found::Name(conversation) => Some(*conversation),
-            _ => None,
-        })
     }
 }

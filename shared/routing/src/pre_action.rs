@@ -1,9 +1,13 @@
 //! Pre-action webhooks: the call that a decision asks for, and the effect of its result.
 
-use crate::{
-    Call, ConversationServiceSid, ConversationSid, EventName, Media, Message, MessagingServiceSid,
-    Pair, ParticipantSid, State, Webhooks,
-};
+use crate::account::{OnTimeout, Webhooks};
+use crate::event_name::EventName;
+use crate::inbound::Media;
+use crate::message::Message;
+use crate::pair::Pair;
+use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
+use crate::state::State;
+use crate::webhook::Call;
 
 /// The pre-action events that a message or a REST change can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +35,6 @@ pub struct PreActionCall {
     pub call: Call,
     pub on_timeout: OnTimeout,
     pub proposal: PreActionProposal,
-}
-
-/// The effect of a call that the endpoint does not answer within the time limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnTimeout {
-    /// As the API documents it.
-    #[default]
-    Publish,
-    Reject,
 }
 
 /// The content that the webhook may edit or reject.

@@ -1,124 +1,54 @@
 //! The decision on one inbound message.
 
-use std::fmt;
-
+use crate::account::SettingsInForce;
+use crate::address_configuration::{AddressConfiguration, AutoCreationKind};
+use crate::binding::Binding;
+use crate::cause::{Cause, Fresh};
+use crate::decision::Decision;
 use crate::draft::Draft;
+use crate::entry::{Event, Snapshot};
 use crate::expiry::expiry;
-use crate::{
-    AddressConfigurationSid, AutoCreationKind, Binding, Call, Cause, ConversationServiceSid,
-    ConversationSid, Event, Facts, ForwardState, Fresh, Header, HeldPair, Inbound, InboundWebhook,
-    JournalEntry, Key, Message, MessageKey, MessagingServiceSid, Metadata, Outcome, Pair,
-    Participant, ParticipantSid, Plan, PreActionCall, PreActionEvent, PreActionProposal,
-    PreActionResult, Reason, ScopedTarget, ScopedWebhook, Snapshot, Source, State, Tail, Write,
+use crate::facts::Facts;
+use crate::header::{Header, HeldPair};
+use crate::inbound::{Inbound, MessageKey};
+use crate::journal::{ForwardState, JournalEntry, Journaled, Outcome, Target};
+use crate::key::Key;
+use crate::message::Message;
+use crate::metadata::Metadata;
+use crate::number::InboundWebhook;
+use crate::pair::Pair;
+use crate::participant::Participant;
+use crate::plan::{Plan, Write};
+use crate::pre_action::{
+    PreActionCall, PreActionEvent, PreActionProposal, PreActionResult, pre_action_result,
 };
+use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
+use crate::source::Source;
+use crate::state::{Reason, State};
+use crate::tail::Tail;
+use crate::webhook::{ScopedTarget, ScopedWebhook};
+use crate::why::{Rule, Why};
 
-/// What is to be done with a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Nothing yet: a pre-action webhook is to be asked. Decide again with its [`crate::PreActionReply`].
-    Ask(Box<PreActionCall>),
-    Do(Box<Plan<Journaled>>),
-    /// The facts contradict each other, for something changed between the reads: read them again.
-    Gather,
-}
-
-/// What becomes of the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Journaled {
-    /// The journal entry that the plan writes.
-    New(JournalEntry),
-    /// The journal entry that is there already. Nothing is written; a forwarded message is forwarded again.
-    Duplicate(JournalEntry),
-}
-
-impl Journaled {
-    pub fn entry(&self) -> &JournalEntry {
-        match self {
-            Journaled::New(entry) | Journaled::Duplicate(entry) => entry,
-        }
-    }
-}
-
-/// Where a fall-through goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub call: Call,
-    pub fallback: Option<Call>,
-}
-
-/// Why a message became what it became.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Why {
-    pub rule: Rule,
-    /// The conversation that held the pair, but was past its closing time.
-    pub expired: Option<ConversationSid>,
-}
-
-/// The rule that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// The pair is bound.
-    Bound(ConversationSid),
-    /// The receiving address asks for a conversation to be made.
-    AddressConfiguration(AddressConfigurationSid),
-    /// The receiving number's messaging service does.
-    MessagingService(MessagingServiceSid),
-    /// The number has a webhook of its own.
-    NumberWebhook,
-    /// The number's messaging service has one.
-    ServiceWebhook(MessagingServiceSid),
-    /// No rule applies.
-    None,
-}
-
-impl Rule {
-    /// A name for logs and records.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Rule::Bound(_) => "bound",
-            Rule::AddressConfiguration(_) => "address-configuration",
-            Rule::MessagingService(_) => "messaging-service",
-            Rule::NumberWebhook => "number-webhook",
-            Rule::ServiceWebhook(_) => "service-webhook",
-            Rule::None => "none",
-        }
-    }
-}
-
-/// A sentence for people.
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(expired) = self.expired {
-            write!(
-                f,
-                "conversation {expired} held the pair until its closing time; "
-            )?;
-        }
-        match self.rule {
-            Rule::Bound(conversation) => write!(f, "conversation {conversation} holds the pair"),
-            Rule::AddressConfiguration(sid) => {
-                write!(f, "address configuration {sid} makes a conversation")
-            }
-            Rule::MessagingService(sid) => {
-                write!(f, "messaging service {sid} makes a conversation")
-            }
-            Rule::NumberWebhook => write!(
-                f,
-                "no conversation holds the pair; the number's own webhook is set"
-            ),
-            Rule::ServiceWebhook(sid) => write!(
-                f,
-                "no conversation holds the pair; messaging service {sid} has a webhook"
-            ),
-            Rule::None => write!(
-                f,
-                "no conversation holds the pair, and nothing is set up for the receiving address"
-            ),
-        }
-    }
-}
-
-/// Decides on a message. The rows of the table are tried in its order; `Journaled` and `Why` tell which one held.
+/// Decides on a message. The first row that fits the facts decides; [`Outcome`] and [`Rule`] name it in the journal.
+///
+/// | # | facts | decision |
+/// |---|---|---|
+/// | 1 | the journal has this message (same carrier, account, id and receiving number) | the recorded outcome again, as a duplicate; nothing is written. The caller of a forwarded message forwards it again, with the same idempotency token |
+/// | 2 | the message has no key, or its key is a group, which no conversation can hold yet | as unbound, but only rows 7 and 8 |
+/// | 3 | a binding names a conversation, but the newest header there does not hold the key, or the log is not visible yet | gather again: something changed between the reads |
+/// | 4 | a conversation holds the key, and is not past its closing time | `captured`; an `inactive` conversation becomes `active` (Reason `EVENT`) |
+/// | – | a conversation holds the key, but is past its closing time | the plan closes it (Reason `TIMER`), and the message is routed as unbound by the rows below, in one transaction |
+/// | 5 | unbound; the receiving address has an enabled address configuration (a disabled one counts as none) | `autocreated` with that configuration, in its service, else in the account's default service |
+/// | 6 | unbound; the number's messaging service autocreates, and the account is unlocked for it | `autocreated` in the account's default service |
+/// | 7 | unbound; an incoming-message webhook is set (the number's own, else its messaging service's) | `forwarded`; the journal entry is `pending` until the webhook has replied |
+/// | 8 | no row above fits | `unroutable`: journaled, counted and alarmed, never dropped silently |
+///
+/// Rows 4, 5 and 6 call the pre-action webhook first, where one is set for the event (`onMessageAdd`,
+/// `onConversationAdd`). Without a reply that holds for this event, conversation and webhook generation, the decision is
+/// to ask. A rejection is the outcome `rejected`: no conversation, no fall-through, and a conversation that was found
+/// past its closing time is left to its timer.
+///
+/// Every plan but that of row 1 writes the journal entry if it is absent, so that no message has two outcomes.
 pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
     if let Some(entry) = &facts.journal {
         return Decision::Do(Box::new(Plan {
@@ -126,17 +56,10 @@ pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
             writes: Vec::new(),
         }));
     }
-    let source = Source::of(inbound.channel());
-    let cause = Cause {
-        fresh,
-        account: &facts.account,
-        source,
-        quiet: false,
-    };
     let router = Router {
         inbound,
         facts,
-        cause,
+        fresh,
     };
     let Some(Key::Pair(pair)) = inbound.routing_key() else {
         return router.fall_through(None);
@@ -164,33 +87,44 @@ struct Creation<'a> {
 struct Router<'a> {
     inbound: &'a Inbound,
     facts: &'a Facts,
-    cause: Cause<'a>,
+    fresh: &'a Fresh,
 }
 
 impl<'a> Router<'a> {
+    /// The cause of a change in a conversation of the service.
+    fn cause(&self, service: ConversationServiceSid) -> Cause<'a> {
+        Cause {
+            fresh: self.fresh,
+            settings: self.facts.account.in_force(service),
+            source: Source::of(self.inbound.channel()),
+            quiet: false,
+        }
+    }
+
     fn capture(&self, tail: &Tail, participant: ParticipantSid) -> Decision {
         let why = Why {
             rule: Rule::Bound(tail.conversation),
             expired: None,
         };
+        let cause = self.cause(tail.header.service);
         let mut message = self.message(tail.header.message_index, participant);
-        match self.pre_action_result(PreActionEvent::MessageAdd, Some(tail.conversation), || {
-            PreActionProposal::Message {
-                conversation: tail.conversation,
-                author: message.author.clone(),
-                participant: message.participant,
-                body: message.body.clone(),
-                media: message.media.clone(),
-                attributes: message.attributes.clone(),
-            }
-        }) {
+        let proposal = || PreActionProposal::Message {
+            conversation: tail.conversation,
+            author: message.author.clone(),
+            participant: message.participant,
+            body: message.body.clone(),
+            media: message.media.clone(),
+            attributes: message.attributes.clone(),
+        };
+        let (event, conversation) = (PreActionEvent::MessageAdd, Some(tail.conversation));
+        match self.pre_action_result(cause.settings, event, conversation, proposal) {
             Err(call) => return Decision::Ask(call),
             Ok(PreActionResult::Reject) => return self.rejected(Some(tail.conversation), why),
             Ok(PreActionResult::Publish(edits)) => edits.apply(&mut message),
         }
-        let mut draft = Draft::after(self.cause, tail);
+        let mut draft = Draft::after(cause, tail);
         draft.push(Event::MessageAdded(message));
-        draft.tell_number(self.number_webhook());
+        draft.set_number_webhook(self.number_webhook());
         let mut writes = Vec::new();
         if tail.header.state == State::Inactive {
             writes.extend(draft.set_state(State::Active, Reason::Event));
@@ -213,35 +147,28 @@ impl<'a> Router<'a> {
     }
 
     fn creation(&self) -> Option<Creation<'a>> {
-        let configuration = self
-            .facts
-            .configuration
-            .as_ref()
-            .filter(|configuration| configuration.auto_creation.enabled);
-        if let Some(configuration) = configuration {
+        let default_service = self.facts.account.default_service();
+        let configuration = self.facts.configuration.as_ref();
+        let enabled = |configuration: &&AddressConfiguration| configuration.auto_creation.enabled;
+        if let Some(configuration) = configuration.filter(enabled) {
+            let auto_creation = &configuration.auto_creation;
             return Some(Creation {
                 rule: Rule::AddressConfiguration(configuration.sid),
-                service: configuration
-                    .auto_creation
-                    .service
-                    .unwrap_or(ConversationServiceSid::DEFAULT),
-                webhook: Some(&configuration.auto_creation.kind),
+                service: auto_creation.service.unwrap_or(default_service),
+                webhook: Some(&auto_creation.kind),
             });
         }
-        let pool = self
-            .facts
-            .pool
-            .as_ref()
-            .filter(|pool| pool.autocreates && self.facts.account.autocreation_unlocked);
+        let pool = self.facts.pool.as_ref();
+        let pool = pool.filter(|pool| pool.autocreates && self.facts.account.autocreation_unlocked);
         pool.map(|pool| Creation {
             rule: Rule::MessagingService(pool.sid),
-            service: ConversationServiceSid::DEFAULT,
+            service: default_service,
             webhook: None,
         })
     }
 
     fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> Decision {
-        let fresh = self.cause.fresh;
+        let (fresh, cause) = (self.fresh, self.cause(creation.service));
         let why = Why {
             rule: creation.rule,
             expired: expired.map(|tail| tail.conversation),
@@ -252,33 +179,31 @@ impl<'a> Router<'a> {
             .as_ref()
             .map_or(MessagingServiceSid::DEFAULT, |pool| pool.sid);
         let attributes = || "{}".to_owned();
-        let friendly_name =
-            match self.pre_action_result(PreActionEvent::ConversationAdd, None, || {
-                PreActionProposal::Conversation {
-                    friendly_name: None,
-                    unique_name: None,
-                    attributes: attributes(),
-                    service: creation.service,
-                    messaging_service,
-                    state: State::Active,
-                    pair: Some(pair.clone()),
-                    body: (!self.inbound.body.is_empty()).then(|| self.inbound.body.clone()),
-                    media: self.inbound.media.clone(),
-                }
-            }) {
-                Err(call) => return Decision::Ask(call),
-                // The expired conversation, if there is one, is left to the sweep.
-                Ok(PreActionResult::Reject) => {
-                    return self.rejected(
-                        None,
-                        Why {
-                            expired: None,
-                            ..why
-                        },
-                    );
-                }
-                Ok(PreActionResult::Publish(edits)) => edits.friendly_name,
-            };
+        let proposal = || PreActionProposal::Conversation {
+            friendly_name: None,
+            unique_name: None,
+            attributes: attributes(),
+            service: creation.service,
+            messaging_service,
+            state: State::Active,
+            pair: Some(pair.clone()),
+            body: (!self.inbound.body.is_empty()).then(|| self.inbound.body.clone()),
+            media: self.inbound.media.clone(),
+        };
+        let event = PreActionEvent::ConversationAdd;
+        let friendly_name = match self.pre_action_result(cause.settings, event, None, proposal) {
+            Err(call) => return Decision::Ask(call),
+            Ok(PreActionResult::Reject) => {
+                return self.rejected(
+                    None,
+                    Why {
+                        expired: None,
+                        ..why
+                    },
+                );
+            }
+            Ok(PreActionResult::Publish(edits)) => edits.friendly_name,
+        };
 
         let (conversation, participant) = (fresh.conversation, fresh.participant);
         let header = Header {
@@ -293,12 +218,13 @@ impl<'a> Router<'a> {
             message_index: 0,
             event_number: 0,
             last_activity: fresh.now,
-            timers: self.facts.account.timers,
+            timers: cause.settings.timers,
             post: None,
             terminal: false,
         };
         let participant_record = Participant {
             conversation,
+            service: creation.service,
             sid: participant,
             version: 1,
             identity: None,
@@ -321,7 +247,7 @@ impl<'a> Router<'a> {
             date_created: fresh.now,
             date_updated: fresh.now,
         };
-        let mut draft = Draft::first(self.cause, conversation, header);
+        let mut draft = Draft::first(cause, conversation, header);
         draft.push(Event::ConversationAdded(Snapshot {
             friendly_name: metadata.friendly_name.clone(),
             unique_name: None,
@@ -331,7 +257,7 @@ impl<'a> Router<'a> {
         }));
         draft.push(Event::ParticipantAdded(participant_record.clone()));
         draft.push(Event::MessageAdded(self.message(0, participant)));
-        draft.tell_number(self.number_webhook());
+        draft.set_number_webhook(self.number_webhook());
 
         let mut writes = self.closing(expired, Some(&pair));
         let binding = Binding {
@@ -380,10 +306,9 @@ impl<'a> Router<'a> {
                 retry_count: *retry_count,
             },
         };
-        let (conversation, sid) = (self.cause.fresh.conversation, self.cause.fresh.webhook);
         Some(Write::PutWebhook(ScopedWebhook {
-            conversation,
-            sid,
+            conversation: self.fresh.conversation,
+            sid: self.fresh.webhook,
             version: 1,
             target,
             since: 0,
@@ -437,18 +362,18 @@ impl<'a> Router<'a> {
         )
     }
 
-    /// Closes the conversation found expired; `taken` is the pair that a claim takes over in the same transaction.
-    fn closing(&self, expired: Option<&Tail>, taken: Option<&Pair>) -> Vec<Write> {
+    /// The writes that close the expired conversation. A claim of the same transaction takes over the pair `claimed`, so
+    /// these writes do not release it.
+    fn closing(&self, expired: Option<&Tail>, claimed: Option<&Pair>) -> Vec<Write> {
         let mut writes = expired.map_or_else(Vec::new, |tail| {
-            expiry(
-                tail,
-                Cause {
-                    source: Source::Timer,
-                    ..self.cause
-                },
-            )
+            let cause = Cause {
+                source: Source::Timer,
+                ..self.cause(tail.header.service)
+            };
+            expiry(tail, cause)
         });
-        writes.retain(|write| !matches!(write, Write::Release { pair, .. } if Some(pair) == taken));
+        let released = |pair: &Pair| Some(pair) == claimed;
+        writes.retain(|write| !matches!(write, Write::Release { pair, .. } if released(pair)));
         writes
     }
 
@@ -461,7 +386,7 @@ impl<'a> Router<'a> {
     ) -> Decision {
         let entry = JournalEntry {
             inbound,
-            change: self.cause.fresh.change,
+            change: self.fresh.change,
             outcome,
             why,
         };
@@ -472,7 +397,7 @@ impl<'a> Router<'a> {
         }))
     }
 
-    /// The message without what stands in the log.
+    /// The message without body and media, which the log holds.
     fn without_text(&self) -> Inbound {
         Inbound {
             body: String::new(),
@@ -494,12 +419,13 @@ impl<'a> Router<'a> {
 
     fn pre_action_result(
         &self,
+        settings: SettingsInForce,
         event: PreActionEvent,
         conversation: Option<ConversationSid>,
         proposal: impl FnOnce() -> PreActionProposal,
     ) -> Result<PreActionResult, Box<PreActionCall>> {
-        crate::pre_action::pre_action_result(
-            &self.facts.account.webhooks,
+        pre_action_result(
+            settings.webhooks,
             event,
             conversation,
             self.facts.pre_action.as_ref(),

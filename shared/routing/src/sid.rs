@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Address, Channel};
+use crate::address::{Address, Channel};
 
 fn decode(text: &str, prefix: &str) -> Option<[u8; 16]> {
     let digits = text.strip_prefix(prefix)?;

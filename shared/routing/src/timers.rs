@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::State;
+use crate::state::State;
 
 /// Durations in whole seconds; `None` is no timer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

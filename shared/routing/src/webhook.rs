@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{ConversationSid, EventName, WebhookSid};
+use crate::event_name::EventName;
+use crate::sid::{ConversationSid, WebhookSid};
 
 /// An absolute `http` or `https` URL with a host, in visible ASCII, of at most [`WebhookUrl::CHARACTERS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]

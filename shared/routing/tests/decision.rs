@@ -1139,6 +1139,7 @@ impl Rest {
             metadata,
             participant: Participant {
                 conversation: conversation(1),
+                service: ConversationServiceSid::DEFAULT,
                 sid: participant(1),
                 version: 2,
                 identity: None,
@@ -1182,7 +1183,7 @@ impl Rest {
     fn cause(&self) -> Cause<'_> {
         Cause {
             fresh: &self.fresh,
-            account: &self.account,
+            settings: self.account.in_force(ConversationServiceSid::DEFAULT),
             source: Source::Api,
             quiet: self.quiet,
         }
@@ -1531,7 +1532,7 @@ fn the_sweep_closes_what_is_past_its_closing_time_and_nothing_else() {
         let (account, fresh) = (account(), fresh(9, 0, at(now)));
         let cause = Cause {
             fresh: &fresh,
-            account: &account,
+            settings: account.in_force(tail.header.service),
             source: Source::Timer,
             quiet: false,
         };

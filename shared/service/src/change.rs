@@ -5,7 +5,7 @@ use std::time::Duration;
 use routing::change::Refusal;
 use routing::{
     AccountSettings, Binding, Cause, Conflict, ConversationServiceSid, ConversationSid, Fresh,
-    Source, Tail, Write, close_expired,
+    SettingsInForce, Source, Tail, Write, close_expired,
 };
 use store::{CommitError, Deadline, StoreError};
 
@@ -82,10 +82,10 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    pub(crate) fn cause<'c>(&'c self, account: &'c AccountSettings) -> Cause<'c> {
+    pub(crate) fn cause<'c>(&'c self, settings: SettingsInForce<'c>) -> Cause<'c> {
         Cause {
             fresh: &self.fresh,
-            account,
+            settings,
             source: Source::Api,
             quiet: !self.asked.webhooks,
         }
@@ -117,7 +117,7 @@ impl<'a> Attempts<'a> {
         let fresh = self.app.fresh();
         let cause = Cause {
             fresh: &fresh,
-            account,
+            settings: account.in_force(tail.header.service),
             source: Source::Timer,
             quiet: false,
         };

@@ -17,7 +17,11 @@ pub async fn create_conversation(
     let mut reply: Option<PreActionReply> = None;
     loop {
         let account = app.store.account_get(asked.deadline).await?;
-        let plan = match change::create(wish.clone(), reply.as_ref(), attempts.cause(&account))? {
+        let plan = match change::create(
+            wish.clone(),
+            reply.as_ref(),
+            attempts.cause(account.in_force(wish.service)),
+        )? {
             Ok(plan) => plan,
             Err(call) => {
                 let change = attempts.fresh.change;
@@ -56,7 +60,7 @@ pub async fn update_conversation(
             edit.clone(),
             &view.metadata,
             &view.tail,
-            attempts.cause(&account),
+            attempts.cause(account.in_force(view.tail.header.service)),
         )?;
         let (metadata, tail) = plan.outcome;
         match attempts.commit(&plan.writes).await? {
@@ -78,7 +82,11 @@ pub async fn delete_conversation(
     let mut attempts = Attempts::new(app, asked);
     loop {
         let (view, account) = read(app, sid, asked).await?;
-        let plan = change::delete(&view.metadata, &view.tail, attempts.cause(&account))?;
+        let plan = change::delete(
+            &view.metadata,
+            &view.tail,
+            attempts.cause(account.in_force(view.tail.header.service)),
+        )?;
         if let Attempt::Done = attempts.commit(&plan.writes).await? {
             return Ok(());
         }

@@ -22,7 +22,7 @@ mod parameters;
 mod participants;
 mod pre_action;
 mod receive;
-mod settings;
+mod replace_settings;
 
 pub use app::{App, PublicUrl};
 pub use caller::Caller;
@@ -35,7 +35,7 @@ pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
 pub use pre_action::{EditFault, InvalidEdit};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};
-pub use settings::{
+pub use replace_settings::{
     create_address_configuration, create_number, delete_address_configuration, delete_number,
     update_account, update_address_configuration, update_number,
 };

@@ -60,7 +60,12 @@ pub async fn post_message(
             body,
             attributes,
         };
-        let plan = match change::post(wish, &tail, reply.as_ref(), attempts.cause(&account))? {
+        let plan = match change::post(
+            wish,
+            &tail,
+            reply.as_ref(),
+            attempts.cause(account.in_force(tail.header.service)),
+        )? {
             PostDecision::Do(plan) => plan,
             PostDecision::Rejected => return Err(ChangeError::Rejected),
             PostDecision::Ask(call) => {
@@ -100,7 +105,7 @@ pub async fn edit_message(
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
-        let cause = attempts.cause(&account);
+        let cause = attempts.cause(account.in_force(tail.header.service));
         let plan = change::edit_message(edit.clone(), &entry, revision.as_ref(), &tail, cause)?;
         if let Attempt::Done = attempts.commit(&plan.writes).await? {
             let revision = plan.outcome.or(revision);
@@ -122,8 +127,12 @@ pub async fn delete_message(
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
-        let plan =
-            change::delete_message(&entry, revision.as_ref(), &tail, attempts.cause(&account))?;
+        let plan = change::delete_message(
+            &entry,
+            revision.as_ref(),
+            &tail,
+            attempts.cause(account.in_force(tail.header.service)),
+        )?;
         if let Attempt::Done = attempts.commit(&plan.writes).await? {
             return Ok(());
         }

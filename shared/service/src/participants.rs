@@ -28,7 +28,11 @@ pub async fn add_participant(
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
-        let plan = match change::add(wish.clone(), &tail, attempts.cause(&account)) {
+        let plan = match change::add(
+            wish.clone(),
+            &tail,
+            attempts.cause(account.in_force(tail.header.service)),
+        ) {
             Ok(plan) => plan,
             Err(Refusal::PairHeldHere) => return Err(held_here(&tail, wish.pair.as_ref())),
             Err(refusal) => return Err(refusal.into()),
@@ -122,7 +126,7 @@ pub async fn update_participant(
         {
             return Err(ChangeError::ProxyIsNotOurs);
         }
-        let cause = attempts.cause(&account);
+        let cause = attempts.cause(account.in_force(tail.header.service));
         let plan = match change::update_participant(edit.clone(), &participant, &tail, cause) {
             Ok(plan) => plan,
             Err(Refusal::PairHeldHere) => return Err(held_here(&tail, moved.as_ref())),
@@ -147,7 +151,11 @@ pub async fn remove_participant(
         if attempts.closed_expired(&tail, &account).await? {
             continue;
         }
-        let plan = change::remove(&participant, &tail, attempts.cause(&account))?;
+        let plan = change::remove(
+            &participant,
+            &tail,
+            attempts.cause(account.in_force(tail.header.service)),
+        )?;
         if let Attempt::Done = attempts.commit(&plan.writes).await? {
             return Ok(());
         }

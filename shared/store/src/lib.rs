@@ -57,6 +57,7 @@
 //! | a page of messages | 1 | by size | – |
 //! | conversations of an address | 3 | by size | – |
 
+mod account;
 mod attempt;
 mod commit;
 mod conversations;
@@ -67,12 +68,14 @@ mod gather;
 mod item;
 mod journal;
 mod key;
+mod log;
 mod messages;
 mod outbound;
 mod page;
 mod participants;
 mod purge;
-mod settings;
+mod receiver;
+mod record;
 mod sweep;
 pub mod table;
 
@@ -93,7 +96,7 @@ pub use key::{SHARDS, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
 pub use page::{Page, PageRequest};
-pub use settings::SettingsError;
+pub use record::RecordError;
 pub use sweep::Changed;
 
 /// The table, and the client that reaches it. Cheap to clone.

@@ -2,14 +2,21 @@
 
 use jiff::SignedDuration;
 
+use crate::cause::Cause;
 use crate::change::{Refusal, open};
 use crate::draft::{Draft, tail_after};
-use crate::pre_action::pre_action_result;
-use crate::{
-    Cause, ConversationServiceSid, Event, Header, MessagingServiceSid, Metadata, Plan,
-    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult, Reason,
-    Snapshot, State, Tail, Timers, Transition, Write,
+use crate::entry::{Event, Snapshot};
+use crate::header::Header;
+use crate::metadata::Metadata;
+use crate::plan::{Plan, Write};
+use crate::pre_action::{
+    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
+    pre_action_result,
 };
+use crate::sid::{ConversationServiceSid, MessagingServiceSid};
+use crate::state::{Reason, State, Transition};
+use crate::tail::Tail;
+use crate::timers::Timers;
 
 /// A conversation to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +70,7 @@ pub fn create(
     let mut friendly_name = wish.friendly_name;
     if !cause.quiet {
         let answer = pre_action_result(
-            &cause.account.webhooks,
+            cause.settings.webhooks,
             PreActionEvent::ConversationAdd,
             None,
             reply,
@@ -93,7 +100,7 @@ pub fn create(
         }
     }
     let (fresh, conversation) = (cause.fresh, cause.fresh.conversation);
-    let defaults = cause.account.timers;
+    let defaults = cause.settings.timers;
     let metadata = Metadata {
         conversation,
         version: 1,
@@ -178,7 +185,7 @@ pub fn update(
     let mut writes = Vec::new();
     if after.timers != before.timers {
         draft.header.timers = after.timers;
-        draft.active_now();
+        draft.count_activity();
     }
     if edited {
         draft.push(Event::ConversationUpdated(snapshot(&after)));
@@ -227,7 +234,7 @@ pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>
     });
     draft.header.state = State::Closed;
     draft.header.terminal = true;
-    draft.active_now();
+    draft.count_activity();
     writes.extend(metadata.unique_name.clone().map(|name| Write::ReleaseName {
         service,
         name,

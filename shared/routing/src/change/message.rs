@@ -1,13 +1,18 @@
 //! Post, edit and delete a message.
 
+use crate::cause::Cause;
 use crate::change::{Refusal, open};
 use crate::draft::Draft;
-use crate::pre_action::pre_action_result;
-use crate::{
-    Cause, EarlierMessage, Entry, Event, Message, MessageSid, ParticipantSid, Plan, PreActionCall,
-    PreActionEvent, PreActionProposal, PreActionReply, PreActionResult, Reason, Revision, State,
-    Tail, Write,
+use crate::entry::{EarlierMessage, Entry, Event};
+use crate::message::{Message, Revision};
+use crate::plan::{Plan, Write};
+use crate::pre_action::{
+    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
+    pre_action_result,
 };
+use crate::sid::{MessageSid, ParticipantSid};
+use crate::state::{Reason, State};
+use crate::tail::Tail;
 
 /// A message to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +65,7 @@ pub fn post(
     if !cause.quiet {
         let conversation = tail.conversation;
         let answer = pre_action_result(
-            &cause.account.webhooks,
+            cause.settings.webhooks,
             PreActionEvent::MessageAdd,
             Some(conversation),
             reply,

@@ -15,7 +15,9 @@ pub use participant::{
     NewParticipant, ParticipantEdit, add, moved, remove, update as update_participant,
 };
 
-use crate::{Header, State, Tail};
+use crate::header::Header;
+use crate::state::State;
+use crate::tail::Tail;
 
 /// Why a change is not made. Each is a public error code of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

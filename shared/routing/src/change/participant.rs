@@ -2,12 +2,18 @@
 
 use jiff::Timestamp;
 
+use crate::address::Address;
+use crate::binding::Binding;
+use crate::cause::Cause;
 use crate::change::{Refusal, open};
 use crate::draft::Draft;
-use crate::{
-    Address, Binding, Cause, Event, HeldPair, Pair, PairError, Participant, Plan, Reason, State,
-    Tail, Write,
-};
+use crate::entry::Event;
+use crate::header::HeldPair;
+use crate::pair::{Pair, PairError};
+use crate::participant::Participant;
+use crate::plan::{Plan, Write};
+use crate::state::{Reason, State};
+use crate::tail::Tail;
 
 /// A participant to be added: with an identity or with a pair, which the edge has made sure of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +50,7 @@ pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Parti
     let (fresh, conversation, sid) = (cause.fresh, tail.conversation, cause.fresh.participant);
     let participant = Participant {
         conversation,
+        service: header.service,
         sid,
         version: 1,
         identity: wish.identity,

@@ -8,14 +8,7 @@
 //! force; it does not begin when a URL is edited. An entry is owed to the generation that was in force when it was
 //! committed, and to no other.
 
-use crate::{Call, Entry, EventName, PostWebhook, Tail, WebhookSid, Webhooks};
-
-/// Whose settings configure the post-action webhook in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SettingsScope {
-    Account,
-    Service,
-}
+use crate::{Call, Entry, EventName, PostWebhook, SettingsScope, Tail, WebhookSid, Webhooks};
 
 /// Whose an endpoint is. Within one conversation, the scope tells one endpoint from every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

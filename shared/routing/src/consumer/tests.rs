@@ -262,9 +262,10 @@ fn an_idle_conversation_is_parked_when_its_time_has_come() {
             participant: participant(1),
             webhook: crate::WebhookSid::from_bytes([1; 16]),
         };
+        let account = crate::AccountSettings::default();
         let cause = Cause {
             fresh: &fresh,
-            account: &Default::default(),
+            settings: account.in_force(tail.header.service),
             source: Source::Timer,
             quiet: false,
         };

@@ -6,10 +6,10 @@ use routing::change::{
     self, ConversationEdit, MessageEdit, NewParticipant, ParticipantEdit, Refusal,
 };
 use routing::{
-    AccountSettings, AutoCreationKind, Cause, ChangeId, Conflict, ConversationSid, Decision, Entry,
-    Facts, Found, Fresh, Holder, Inbound, ItemKey, Journaled, Metadata, Next, Outcome, Pair,
-    Participant, ParticipantSid, Plan, PreActionReply, Revision, Source, State, Tail,
-    close_expired, route,
+    AccountSettings, AutoCreationKind, Cause, ChangeId, Conflict, ConversationServiceSid,
+    ConversationSid, Decision, Entry, Facts, Found, Fresh, Holder, Inbound, ItemKey, Journaled,
+    Metadata, Next, Outcome, Pair, Participant, ParticipantSid, Plan, PreActionReply, Revision,
+    Source, State, Tail, close_expired, route,
 };
 
 use super::Procedure;
@@ -245,7 +245,7 @@ async fn close(world: &World, tail: &Tail) -> bool {
     let (account, fresh) = (world.account.borrow().clone(), world.fresh(0));
     let cause = Cause {
         fresh: &fresh,
-        account: &account,
+        settings: account.in_force(tail.header.service),
         source: Source::Timer,
         quiet: false,
     };
@@ -408,7 +408,7 @@ fn decide(
 ) -> Wanted {
     let cause = Cause {
         fresh,
-        account: &seen.account,
+        settings: seen.account.in_force(ConversationServiceSid::DEFAULT),
         source: Source::Api,
         quiet,
     };

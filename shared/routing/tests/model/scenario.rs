@@ -585,7 +585,7 @@ impl Building {
         let fresh = fresh(self.changes, 0, at(0));
         let cause = Cause {
             fresh: &fresh,
-            account: &self.account,
+            settings: self.account.in_force(ConversationServiceSid::DEFAULT),
             source: Source::Api,
             quiet: !self.loud,
         };

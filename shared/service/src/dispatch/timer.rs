@@ -24,7 +24,7 @@ pub(super) async fn fire(
     let fresh = app.fresh();
     let cause = Cause {
         fresh: &fresh,
-        account: &account,
+        settings: account.in_force(tail.header.service),
         source: Source::Timer,
         quiet: false,
     };

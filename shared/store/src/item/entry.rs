@@ -113,7 +113,7 @@ pub(crate) fn from_item(item: Item) -> Result<Entry, StoreError> {
         key::parse_conversation(&key.pk).ok_or_else(|| item::corrupt(&key, "no conversation"))?;
     let (slot, _) = key::parse_log(&key.sk).ok_or_else(|| item::corrupt(&key, "no slot"))?;
     let header = wire.header.header(&key)?;
-    let address_of = address_of(&header);
+    let (service, address_of) = (Some(header.service), address_of(&header));
     let mut message = wire.message.map(|message| message.message(&address_of));
     let mut events = Vec::with_capacity(wire.events.len());
     for event in wire.events {
@@ -132,13 +132,13 @@ pub(crate) fn from_item(item: Item) -> Result<Entry, StoreError> {
                 }
             }
             EventWire::ParticipantAdded(p) => {
-                Event::ParticipantAdded(p.participant(&key, conversation)?)
+                Event::ParticipantAdded(p.participant(&key, conversation, service)?)
             }
             EventWire::ParticipantUpdated(p) => {
-                Event::ParticipantUpdated(p.participant(&key, conversation)?)
+                Event::ParticipantUpdated(p.participant(&key, conversation, service)?)
             }
             EventWire::ParticipantRemoved(p) => {
-                Event::ParticipantRemoved(p.participant(&key, conversation)?)
+                Event::ParticipantRemoved(p.participant(&key, conversation, service)?)
             }
             EventWire::MessageAdded => {
                 let message = message
@@ -183,7 +183,7 @@ fn address_of(header: &Header) -> impl Fn(ParticipantSid) -> Option<String> {
 }
 
 fn event_wire(event: &Event, address_of: impl Fn(ParticipantSid) -> Option<String>) -> EventWire {
-    let participant = |p: &Participant| ParticipantWire::from(p);
+    let participant = |p: &Participant| ParticipantWire::in_entry(p);
     match event {
         Event::ConversationAdded(s) => EventWire::ConversationAdded(snapshot_wire(s)),
         Event::ConversationUpdated(s) => EventWire::ConversationUpdated(snapshot_wire(s)),

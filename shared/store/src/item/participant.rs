@@ -1,4 +1,4 @@
-//! A participant's record, and the same inside the events that tell of it.
+//! A participant's record, and the participant inside an event of an entry.
 
 use routing::{ConversationServiceSid, ConversationSid, Participant, ParticipantSid};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use crate::key::{self, Key};
 pub(crate) struct ParticipantWire {
     #[serde(rename = "s")]
     sid: Id,
+    /// Left out in an entry, whose header names it.
+    #[serde(rename = "sv", default, skip_serializing_if = "Option::is_none")]
+    service: Option<Id>,
     #[serde(rename = "n")]
     version: u64,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
@@ -30,9 +33,11 @@ pub(crate) struct ParticipantWire {
 }
 
 impl ParticipantWire {
-    pub(crate) fn from(participant: &Participant) -> ParticipantWire {
+    /// As an entry holds it.
+    pub(crate) fn in_entry(participant: &Participant) -> ParticipantWire {
         ParticipantWire {
             sid: id(participant.sid.as_bytes()),
+            service: None,
             version: participant.version,
             identity: participant.identity.clone(),
             pair: participant
@@ -47,13 +52,21 @@ impl ParticipantWire {
         }
     }
 
+    /// `in_entry`: the service that the entry's header names.
     pub(crate) fn participant(
         self,
         key: &Key,
         conversation: ConversationSid,
+        in_entry: Option<ConversationServiceSid>,
     ) -> Result<Participant, StoreError> {
+        let service = self
+            .service
+            .map(|service| ConversationServiceSid::from_bytes(service.into_array()))
+            .or(in_entry)
+            .ok_or_else(|| item::corrupt(key, "no conversation service"))?;
         Ok(Participant {
             conversation,
+            service,
             sid: ParticipantSid::from_bytes(self.sid.into_array()),
             version: self.version,
             identity: self.identity,
@@ -77,9 +90,7 @@ pub(crate) fn to_item(participant: &Participant) -> Result<Item, StoreError> {
     let (conversation, sid) = (participant.conversation, participant.sid);
     let partition = match (&participant.pair, &participant.identity) {
         (Some(pair), _) => key::participants_of_address(&pair.address().to_string()),
-        (None, Some(identity)) => {
-            key::participants_of_identity(ConversationServiceSid::DEFAULT, identity)
-        }
+        (None, Some(identity)) => key::participants_of_identity(participant.service, identity),
         (None, None) => {
             let key = key::participant(conversation, sid);
             return Err(item::corrupt(
@@ -88,10 +99,11 @@ pub(crate) fn to_item(participant: &Participant) -> Result<Item, StoreError> {
             ));
         }
     };
-    let item = item::item(
-        key::participant(conversation, sid),
-        &ParticipantWire::from(participant),
-    )?;
+    let wire = ParticipantWire {
+        service: Some(id(participant.service.as_bytes())),
+        ..ParticipantWire::in_entry(participant)
+    };
+    let item = item::item(key::participant(conversation, sid), &wire)?;
     let item = item::versioned(item, participant.version);
     Ok(item::addressed(
         item,
@@ -103,5 +115,5 @@ pub(crate) fn from_item(item: Item) -> Result<Participant, StoreError> {
     let (key, wire): (Key, ParticipantWire) = item::parse(item)?;
     let conversation =
         key::parse_conversation(&key.pk).ok_or_else(|| item::corrupt(&key, "no conversation"))?;
-    wire.participant(&key, conversation)
+    wire.participant(&key, conversation, None)
 }

@@ -14,6 +14,7 @@ use routing::{
 };
 
 use crate::item::{self, Item};
+use crate::table::GSI2;
 
 /// What one write unit pays for.
 const KILOBYTE: usize = 1024;
@@ -254,6 +255,7 @@ fn every_event_comes_back_as_it_was() {
 fn participant(held: Option<Pair>) -> Participant {
     Participant {
         conversation: ConversationSid::from_bytes([7; 16]),
+        service: ConversationServiceSid::DEFAULT,
         sid: ParticipantSid::from_bytes([1; 16]),
         version: 3,
         identity: held.is_none().then(|| "agent#1 ü".to_owned()),
@@ -352,9 +354,24 @@ fn every_journal_entry_comes_back_as_it_was() {
 }
 
 #[test]
+fn an_identity_is_listed_under_the_service_of_its_conversation() {
+    let service = ConversationServiceSid::from_bytes([5; 16]);
+    let participant = Participant {
+        service,
+        ..participant(None)
+    };
+    let item = item::participant::to_item(&participant).unwrap();
+    let listed = item.get(GSI2.partition_key).unwrap().as_s().unwrap();
+    assert_eq!(*listed, format!("I#{service}#agent#1 ü"));
+}
+
+#[test]
 fn every_record_comes_back_as_it_was() {
     for held in [None, Some(pair(1, "whatsapp:"))] {
-        let participant = participant(held);
+        let participant = Participant {
+            service: ConversationServiceSid::from_bytes([5; 16]),
+            ..participant(held)
+        };
         let item = item::participant::to_item(&participant).unwrap();
         assert_eq!(item::participant::from_item(item).unwrap(), participant);
     }

@@ -4,7 +4,7 @@ use routing::{
     AccountSettings, Address, AddressConfiguration, AutoCreation, CarrierName, InboundWebhook,
     NumberSettings,
 };
-use store::{Deadline, SettingsError, StoreError};
+use store::{Deadline, RecordError, StoreError};
 
 use crate::App;
 use crate::change::ChangeError;
@@ -191,7 +191,7 @@ async fn replace<T: Clone, R, W>(
 ) -> Result<T, ChangeError>
 where
     R: Future<Output = Result<Option<T>, StoreError>>,
-    W: Future<Output = Result<(), SettingsError>>,
+    W: Future<Output = Result<(), RecordError>>,
 {
     for attempt in 1..=ATTEMPTS_MAX {
         let before = read().await?.ok_or(ChangeError::NotFound)?;
@@ -215,7 +215,7 @@ async fn remove<T, R, W>(
 ) -> Result<(), ChangeError>
 where
     R: Future<Output = Result<Option<T>, StoreError>>,
-    W: Future<Output = Result<(), SettingsError>>,
+    W: Future<Output = Result<(), RecordError>>,
 {
     for attempt in 1..=ATTEMPTS_MAX {
         let record = read().await?.filter(&select).ok_or(ChangeError::NotFound)?;
@@ -228,24 +228,24 @@ where
 
 /// Whether a record is to be read and changed again, after a pause.
 async fn again(
-    written: Result<(), SettingsError>,
+    written: Result<(), RecordError>,
     attempt: u32,
     deadline: Deadline,
 ) -> Result<bool, StoreError> {
     match written {
         Ok(()) => Ok(false),
-        Err(SettingsError::Store(error)) => Err(error),
-        Err(SettingsError::Changed) => {
+        Err(RecordError::Store(error)) => Err(error),
+        Err(RecordError::Changed) => {
             store::pause(attempt, deadline).await;
             Ok(true)
         }
     }
 }
 
-fn taken(written: Result<(), SettingsError>) -> Result<(), ChangeError> {
+fn taken(written: Result<(), RecordError>) -> Result<(), ChangeError> {
     match written {
         Ok(()) => Ok(()),
-        Err(SettingsError::Changed) => Err(ChangeError::AddressTaken),
-        Err(SettingsError::Store(error)) => Err(error.into()),
+        Err(RecordError::Changed) => Err(ChangeError::AddressTaken),
+        Err(RecordError::Store(error)) => Err(error.into()),
     }
 }

@@ -1,0 +1,33 @@
+//! A number that we receive on.
+
+use jiff::Timestamp;
+
+use crate::address::Address;
+use crate::inbound::CarrierName;
+use crate::sid::NumberSid;
+use crate::webhook::Call;
+
+/// When a number's own webhook is told of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InboundWebhook {
+    /// Only of messages that no conversation takes.
+    #[default]
+    Unbound,
+    /// Of captured messages too; its reply to those is ignored.
+    Always,
+}
+
+/// A number that we receive on, or a WhatsApp sender, and its own webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberSettings {
+    pub sid: NumberSid,
+    pub version: u64,
+    pub address: Address,
+    pub friendly_name: String,
+    pub carrier: CarrierName,
+    pub sms: Option<Call>,
+    pub sms_fallback: Option<Call>,
+    pub inbound_webhook: InboundWebhook,
+    pub date_created: Timestamp,
+    pub date_updated: Timestamp,
+}

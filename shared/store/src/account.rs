@@ -1,0 +1,33 @@
+//! The account's settings.
+
+use routing::AccountSettings;
+
+use crate::attempt::Deadline;
+use crate::error::StoreError;
+use crate::key::ACCOUNT_COPIES;
+use crate::record::RecordError;
+use crate::{Store, item, key};
+
+impl Store {
+    /// One of the account's equal copies, picked at random.
+    pub async fn account_get(&self, deadline: Deadline) -> Result<AccountSettings, StoreError> {
+        let copy = getrandom::u32().unwrap_or(0) % u32::from(ACCOUNT_COPIES);
+        let item = self.get(key::account(copy as u8), deadline).await?;
+        item.map_or_else(|| Ok(AccountSettings::default()), item::account::from_item)
+    }
+
+    /// Replaces the account's settings, whose version is one more than the one that was read. In force when this
+    /// returns: all copies change together, and every message reads one of them strongly.
+    pub async fn account_put(
+        &self,
+        settings: &AccountSettings,
+        deadline: Deadline,
+    ) -> Result<(), RecordError> {
+        let mut puts = Vec::with_capacity(ACCOUNT_COPIES.into());
+        for copy in 0..ACCOUNT_COPIES {
+            puts.push(self.replacing(item::account::to_item(settings, copy)?, settings.version)?);
+        }
+        self.record_write("write the account's settings", puts, deadline)
+            .await
+    }
+}
