@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 
 use crate::system::TestSystem;
 
@@ -74,7 +74,30 @@ impl TestSystem {
         let put = client.put_item().table_name(self.table());
         put.set_item(Some(item)).send().await.expect("a write");
     }
+
+    /// Puts many items into the table as they are.
+    pub async fn put_items(&self, items: Vec<HashMap<String, AttributeValue>>) {
+        let client = self.client();
+        for items in items.chunks(BATCH_MAX) {
+            let puts = items.iter().map(|item| {
+                let put = PutRequest::builder().set_item(Some(item.clone())).build();
+                let request = WriteRequest::builder().put_request(put.expect("an item"));
+                request.build()
+            });
+            let mut wanted: Vec<WriteRequest> = puts.collect();
+            while !wanted.is_empty() {
+                let batch = client.batch_write_item();
+                let batch = batch.request_items(self.table(), wanted).send().await;
+                let left = batch.expect("a write").unprocessed_items;
+                let left = left.into_iter().flatten();
+                wanted = left.flat_map(|(_, left)| left).collect();
+            }
+        }
+    }
 }
+
+/// DynamoDB's bound on a `BatchWriteItem`.
+const BATCH_MAX: usize = 25;
 
 /// The pages that a scan of a test's table may have.
 const PAGES_MAX: usize = 1_000;

@@ -16,7 +16,7 @@ use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use service::dispatch::{HandOff, TickError};
+use service::dispatch::{HandOff, TickFailure};
 use service::{App, ErrorChain};
 
 pub use invoke::Invoke;
@@ -60,10 +60,11 @@ impl DispatchError {
         match self {
             DispatchError::Event(_) => "event",
             DispatchError::HandOff(_) => "run",
-            DispatchError::Clock(ClockError::Sweep(_) | ClockError::Due(TickError::Store(_))) => {
-                "store"
-            }
-            DispatchError::Clock(ClockError::Due(TickError::HandOff(_))) => "hand-off",
+            DispatchError::Clock(ClockError::Sweep(_)) => "store",
+            DispatchError::Clock(ClockError::Due(error)) => match error.first {
+                TickFailure::Store(_) => "store",
+                TickFailure::HandOff(_) => "hand-off",
+            },
             DispatchError::Panic => "panic",
         }
     }

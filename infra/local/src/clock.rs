@@ -1,34 +1,38 @@
-//! The clock, moved by hand: it stops at every instant at which something falls due.
+//! The clock that a user moves: it stops at every instant at which something falls due.
 
+use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use service::App;
-use service::dispatch::{self, DELIVERY_TIME_MAX, SWEEP_DISTANCE, TickError};
+use service::dispatch::{self, DELIVERY_TIME_MAX, SWEEP_DISTANCE};
 use store::{Deadline, SHARDS, StoreError};
 
 use crate::tasks::Tasks;
 
-/// At how many instants a moved clock stops.
+/// At how many instants a moved clock stops at most.
 const INSTANTS_MAX: usize = 1_000;
-/// How long it waits at each for the runs of consumers: an attempt, and what is written of it. A retry's next pause counts
-/// from the attempt, and the lease of a run that lasts longer runs out when the clock moves on.
+/// How long it waits at each instant for the runs of consumers: an attempt, and the writes after it. The pause before the
+/// next retry counts from the attempt. The lease of a run that lasts longer ends when the clock moves on.
 const RUNS_TIME_MAX: Duration = DELIVERY_TIME_MAX.saturating_add(Duration::from_secs(5));
-/// How long the clock goes from instant to instant. Then it jumps: an endpoint that hangs does not stop it.
+/// How long the clock goes from instant to instant. Then it jumps, so that an endpoint that hangs does not stop it.
 const STOPS_TIME_MAX: Duration = Duration::from_secs(60);
-/// How long the sweep may take, or what is due at one instant.
+/// How long the sweep may take, or the work on what is due at one instant.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Moves the clock forward. What falls due on the way is done at its own instant, timers and retries alike; what the
-/// sweep finds, at the end.
-pub async fn advance(app: &App, tasks: &Tasks, by: Duration) -> Result<(), TickError> {
+/// Why the clock did not do all that fell due. The clock has moved nevertheless.
+pub type AdvanceError = Box<dyn Error + Send + Sync>;
+
+/// Moves the clock forward. It does timers and retries at the instants at which they fall due. It wakes the consumers
+/// that the sweep finds at the end.
+pub async fn advance(app: &App, tasks: &Tasks, by: Duration) -> Result<(), AdvanceError> {
     let moved = stop_by_stop(app, tasks, by).await;
     let swept = dispatch::sweep(app, SWEEP_DISTANCE, Deadline::after(TIME_MAX)).await;
     let woken = tick(app, tasks).await;
     moved.and(swept.map_err(Into::into)).and(woken)
 }
 
-async fn stop_by_stop(app: &App, tasks: &Tasks, by: Duration) -> Result<(), TickError> {
+async fn stop_by_stop(app: &App, tasks: &Tasks, by: Duration) -> Result<(), AdvanceError> {
     let deadline = Deadline::after(STOPS_TIME_MAX);
     let target = app.clock.now().checked_add(by).unwrap_or(Timestamp::MAX);
     for _ in 0..INSTANTS_MAX {
@@ -48,14 +52,14 @@ async fn stop_by_stop(app: &App, tasks: &Tasks, by: Duration) -> Result<(), Tick
     tick(app, tasks).await
 }
 
-/// What is due by now is done, and the runs that it takes have ended.
-async fn tick(app: &App, tasks: &Tasks) -> Result<(), TickError> {
+/// Does what is due by now, and waits for the end of the runs.
+async fn tick(app: &App, tasks: &Tasks) -> Result<(), AdvanceError> {
     dispatch::tick(app, tasks, TIME_MAX).await?;
     tasks.wait(RUNS_TIME_MAX).await;
     Ok(())
 }
 
-/// When something falls due next.
+/// The first instant after `now` at which something falls due.
 async fn next(app: &App, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let deadline = Deadline::after(TIME_MAX);
     let mut first: Option<Timestamp> = None;
@@ -66,7 +70,7 @@ async fn next(app: &App, now: Timestamp) -> Result<Option<Timestamp>, StoreError
     Ok(first)
 }
 
-/// Zero where `to` is past.
+/// Zero if `to` is before `from`.
 fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -64,7 +64,7 @@ async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
         Ok(()) => answer(StatusCode::OK, told(app).to_string()),
         Err(error) => {
             tracing::error!(
-                error = %ErrorChain(&error),
+                error = %ErrorChain(&*error),
                 "not all that is due could be done"
             );
             let message = "not all that is due could be done; see the log";

@@ -13,6 +13,7 @@ use routing::{Condition, Conflict, ConversationSid, Found, ItemKey, Write};
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
 use crate::item::{self, Item};
+use crate::key::DueKind;
 use crate::{Store, key};
 
 /// Why a plan was not carried out, as far as is known.
@@ -319,8 +320,11 @@ fn statement(write: &Write, journaled: &[(ConversationSid, u64)]) -> Result<Stat
         }
         Write::PutMetadata(metadata) => Action::Put(item::metadata::to_item(metadata)?),
         Write::PutParticipant(participant) => Action::Put(item::participant::to_item(participant)?),
-        Write::PutTimer { conversation, due } | Write::PutPurge { conversation, due } => {
-            Action::Put(item::claim::due(key, *conversation, *due))
+        Write::PutTimer { conversation, due } => {
+            Action::Put(item::claim::due(DueKind::Timer, key, *conversation, *due))
+        }
+        Write::PutPurge { conversation, due } => {
+            Action::Put(item::claim::due(DueKind::Purge, key, *conversation, *due))
         }
         Write::PutWebhook(webhook) => Action::Put(item::webhook::to_item(webhook)?),
         Write::PutRevision {

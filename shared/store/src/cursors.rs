@@ -16,7 +16,7 @@ use crate::Store;
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
 use crate::item::{self, Item, bytes, cursor, log_key, milliseconds, number};
-use crate::key::{self, Key};
+use crate::key::{self, DueKind, Key};
 use crate::table::GSI1;
 
 /// How many of the newest items of a log are looked at first. Enough for all that a consumer has not passed, as a rule,
@@ -418,7 +418,7 @@ impl Update {
             }
             return;
         };
-        let place = key::due(self.conversation, due);
+        let place = key::due(DueKind::Cursor, self.conversation, &self.key.sk, due);
         self.set("du", "due", milliseconds(due));
         self.set(GSI1.partition_key, "gp", AttributeValue::S(place.pk));
         self.set(GSI1.sort_key, "gs", AttributeValue::S(place.sk));

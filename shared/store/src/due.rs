@@ -1,107 +1,102 @@
-//! What falls due: cursors that wait for a time, timers, purges. The due index is spread over shards and holds only what
-//! waits; it may lag behind the table, so whoever finds something there looks at the item itself before it acts.
+//! What falls due: cursors that wait for a time, timers, purges. Each kind has lists of its own, spread over shards, so
+//! that a backlog of one kind hides nothing of another. The lists hold only what waits. They may lag behind the table,
+//! so each run reads the item itself before it acts.
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid, ItemKey};
+use routing::{ConversationSid, ItemKey};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
+use crate::key::DueKind;
 use crate::table::GSI1;
 use crate::{Store, item, key};
 
-/// Something that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Due {
-    Cursor(ConversationSid, Consumer),
-    /// With the time that it was set to.
-    Timer(ConversationSid, Timestamp),
-    Purge(ConversationSid, Timestamp),
+/// A cursor, a timer or a purge that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub conversation: ConversationSid,
+    /// The time that it is set to.
+    pub at: Timestamp,
 }
 
-impl Due {
-    pub fn conversation(&self) -> ConversationSid {
-        match self {
-            Due::Cursor(conversation, _)
-            | Due::Timer(conversation, _)
-            | Due::Purge(conversation, _) => *conversation,
-        }
-    }
-}
-
-/// How much is read at once from a shard.
+/// How many rows one query reads.
 const PAGE: usize = 200;
-/// How many pages of a shard one look takes; the rest is due at the next look.
+/// How many pages of a list one call reads; the rest is still due at the next call.
 const PAGES_MAX: usize = 10;
 
 impl Store {
-    /// What of a shard is due by now, oldest first; not all of it where there is very much.
+    /// The first of a shard's cursors, timers or purges that are due by `now`, oldest first: up to
+    /// `PAGE * PAGES_MAX`. A conversation stands there once for each of its cursors.
     pub async fn due_list(
         &self,
+        kind: DueKind,
         shard: u8,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Vec<Due>, StoreError> {
-        let behind = key::millisecond(now.checked_add(MILLISECOND).unwrap_or(now));
+        let end = key::millisecond(next_millisecond(now));
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let rows = self
                 .index_query(
                     GSI1,
-                    key::due_partition(shard),
-                    (after.as_deref(), Some(&behind)),
+                    key::due_partition(kind, shard),
+                    (after.as_deref(), Some(&end)),
                     false,
                     PAGE,
                     deadline,
                 )
                 .await?;
             let full = rows.len() == PAGE;
-            after = rows.last().map(|row| row.position.clone());
-            for row in rows {
-                let Some(conversation) = key::parse_conversation(&row.item.pk) else {
-                    continue;
-                };
-                let at = key::parse_millisecond(&row.position).unwrap_or(now);
-                let due = match row.item.sk.as_str() {
-                    key::TIMER => Some(Due::Timer(conversation, at)),
-                    key::PURGE => Some(Due::Purge(conversation, at)),
-                    sk => key::parse_cursor(sk).map(|whose| Due::Cursor(conversation, whose)),
-                };
-                found.extend(due);
-            }
+            found.extend(rows.iter().filter_map(|row| {
+                Some(Due {
+                    conversation: key::parse_conversation(&row.item.pk)?,
+                    at: key::parse_millisecond(&row.position)?,
+                })
+            }));
             if !full {
                 break;
             }
+            after = rows.into_iter().last().map(|row| row.position);
         }
         Ok(found)
     }
 
-    /// The next instant after `now` at which something of a shard falls due.
+    /// The first instant after `now` at which something of a shard falls due.
     pub async fn due_next(
         &self,
         shard: u8,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let bounds = key::millisecond(now);
-        let rows = self
-            .index_query(
-                GSI1,
-                key::due_partition(shard),
-                (Some(&bounds), None),
-                false,
-                1,
-                deadline,
-            )
-            .await?;
-        let first = rows.first();
-        Ok(first.and_then(|row| key::parse_millisecond(&row.position)))
+        let beginning = key::millisecond(next_millisecond(now));
+        let mut next: Option<Timestamp> = None;
+        for kind in DueKind::ALL {
+            let rows = self
+                .index_query(
+                    GSI1,
+                    key::due_partition(kind, shard),
+                    (Some(&beginning), None),
+                    false,
+                    1,
+                    deadline,
+                )
+                .await?;
+            let first = rows
+                .first()
+                .and_then(|row| key::parse_millisecond(&row.position));
+            next = next.into_iter().chain(first).min();
+        }
+        Ok(next)
     }
 
-    /// Clears a timer, if it still is the one that was seen.
+    /// Clears a timer, if it is still set to the time that this run saw.
     pub async fn timer_clear(
         &self,
         conversation: ConversationSid,
@@ -124,7 +119,7 @@ impl Store {
         written.await.map(drop)
     }
 
-    /// Sets a timer anew, if it still is the one that was seen.
+    /// Sets a timer anew, if it is still set to the time that this run saw.
     pub async fn timer_rearm(
         &self,
         conversation: ConversationSid,
@@ -133,11 +128,11 @@ impl Store {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let key = key::of(&ItemKey::Timer(conversation));
-        self.put_due("set a timer", key, conversation, seen, due, deadline)
-            .await
+        let item = item::claim::due(DueKind::Timer, key, conversation, due);
+        self.put_due("set a timer", item, seen, deadline).await
     }
 
-    /// Puts a purge off, if it still is the one that was seen.
+    /// Puts a purge off, if it is still set to the time that this run saw.
     pub async fn purge_put_off(
         &self,
         conversation: ConversationSid,
@@ -146,20 +141,17 @@ impl Store {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let key = key::of(&ItemKey::Purge(conversation));
-        self.put_due("put a purge off", key, conversation, seen, due, deadline)
-            .await
+        let item = item::claim::due(DueKind::Purge, key, conversation, due);
+        self.put_due("put a purge off", item, seen, deadline).await
     }
 
     async fn put_due(
         &self,
         operation: &'static str,
-        key: key::Key,
-        conversation: ConversationSid,
+        item: item::Item,
         seen: Timestamp,
-        due: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let item = item::claim::due(key, conversation, due);
         let send = || {
             self.client
                 .put_item()
@@ -176,4 +168,7 @@ impl Store {
     }
 }
 
-const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
+/// A position that begins with this time sorts behind everything that is due by `at`.
+fn next_millisecond(at: Timestamp) -> Timestamp {
+    at.checked_add(Duration::from_millis(1)).unwrap_or(at)
+}

@@ -222,21 +222,53 @@ pub(crate) fn by_outside_address(address: &Address, at: Timestamp) -> IndexKey {
     index(format!("O#{address}"), millisecond(at))
 }
 
-/// What falls due, by when.
-pub(crate) fn due(conversation_sid: ConversationSid, at: Timestamp) -> IndexKey {
+/// What can fall due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueKind {
+    Cursor,
+    Timer,
+    Purge,
+}
+
+impl DueKind {
+    pub(crate) const ALL: [DueKind; 3] = [DueKind::Cursor, DueKind::Timer, DueKind::Purge];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DueKind::Cursor => "cursor",
+            DueKind::Timer => "timer",
+            DueKind::Purge => "purge",
+        }
+    }
+}
+
+/// The place of a cursor, a timer or a purge in the list of its kind: by time, then by its own key. So each has a place
+/// of its own, and a page can end between any two.
+pub(crate) fn due(
+    kind: DueKind,
+    conversation_sid: ConversationSid,
+    sort_key: &str,
+    at: Timestamp,
+) -> IndexKey {
     index(
-        due_partition(shard(conversation_sid.as_bytes())),
-        millisecond(at),
+        due_partition(kind, shard(conversation_sid.as_bytes())),
+        format!("{}#{sort_key}#{conversation_sid}", millisecond(at)),
     )
 }
 
-pub(crate) fn due_partition(shard: u8) -> String {
-    format!("D#{shard:02}")
+pub(crate) fn due_partition(kind: DueKind, shard: u8) -> String {
+    let kind = match kind {
+        DueKind::Cursor => "K",
+        DueKind::Timer => "T",
+        DueKind::Purge => "Z",
+    };
+    format!("D#{kind}#{shard:02}")
 }
 
-/// The time in an index position that [`millisecond`] wrote.
-pub(crate) fn parse_millisecond(text: &str) -> Option<Timestamp> {
-    Timestamp::from_millisecond(text.parse().ok()?).ok()
+/// The time that an index position begins with, as [`millisecond`] writes it.
+pub(crate) fn parse_millisecond(position: &str) -> Option<Timestamp> {
+    let ms = position.split('#').next()?;
+    Timestamp::from_millisecond(ms.parse().ok()?).ok()
 }
 
 /// The conversation whose log has grown, if that is what a new item with this primary key means.

@@ -16,9 +16,9 @@
 //! | metadata | `C#CH` / `M` | `S#IS#16` / created, CH | – |
 //! | participant | `C#CH` / `P#MB` | – | `A#address` or `I#IS#identity` / CH, MB |
 //! | claim of an identity | `C#CH` / `I#identity` | – | – |
-//! | cursor of a consumer | `C#CH` / `KP` (the account's endpoint), `KS` (the service's), `KH#WH` (a scoped webhook), `KR` (relay), `KN` (numbers) | `D#16` / due, only while it waits | – |
+//! | cursor of a consumer | `C#CH` / `KP` (the account's endpoint), `KS` (the service's), `KH#WH` (a scoped webhook), `KR` (relay), `KN` (numbers) | `D#K#16` / due, sk, CH, only while it waits | – |
 //! | scoped webhook | `C#CH` / `KW#WH` | – | – |
-//! | timer; purge job | `C#CH` / `T`; `Z` | `D#16` / due | – |
+//! | timer; purge job | `C#CH` / `T`; `Z` | `D#T#16`; `D#Z#16` / due, sk, CH | – |
 //! | unique name | `U#IS#name` / `U` | – | – |
 //! | journal entry | `J#SM` / carrier, account, number | `T#day#16` / time | `O#address` / time |
 //! | outbound record | `O#SM` / `O` | `T#day#16` / time | `O#address` / time |
@@ -52,7 +52,7 @@
 //! | … that fails | 3 | 3 | 2 + 1 |
 //! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
 //! | run with nothing to do | 1 | 3 | – |
-//! | the clock, with nothing to do | 48 | 16 reads, 32 queries of an index | – |
+//! | the clock, with nothing to do | 14 | 16 reads, 64 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
 //! | a page of messages | 1 | by size | – |
 //! | conversations of an address | 3 | by size | – |
@@ -92,7 +92,7 @@ pub use conversations::{ConversationFilter, View};
 pub use cursors::{Held, Rest, Seen};
 pub use due::Due;
 pub use error::StoreError;
-pub use key::{SHARDS, outbound_sid, rung};
+pub use key::{DueKind, SHARDS, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
 pub use page::{Page, PageRequest};

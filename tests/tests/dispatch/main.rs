@@ -4,6 +4,7 @@
 #[macro_use]
 extern crate tests;
 
+mod clock;
 mod doorbell;
 mod number_webhook;
 mod post;

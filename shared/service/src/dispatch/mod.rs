@@ -30,7 +30,7 @@ use store::{Deadline, Seen, StoreError};
 use crate::App;
 use crate::app::random;
 
-pub use due::{TickError, tick};
+pub use due::{TickError, TickFailure, tick};
 pub use sweep::{SWEEP_DISTANCE, sweep};
 
 /// How long a run may last, all its attempts included. Shorter than [`SWEEP_DISTANCE`]: a run must not clear a due time

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::error::StoreError;
 use crate::item::{self, Id, Item, bytes};
-use crate::key::{self, Key};
+use crate::key::{self, DueKind, Key};
 
 /// A unique name and the conversation that has it. Conditions name it: `c = :holder`.
 pub(crate) fn name(key: Key, conversation: ConversationSid) -> Item {
@@ -19,10 +19,10 @@ pub(crate) fn identity(key: Key, participant: ParticipantSid) -> Item {
     claim(key, "p", bytes(participant.as_bytes()))
 }
 
-/// A timer or a purge: what it is stands in the key.
-pub(crate) fn due(key: Key, conversation: ConversationSid, at: Timestamp) -> Item {
-    let item = claim(key, "t", item::milliseconds(at));
-    item::listed(item, key::due(conversation, at))
+/// A timer or a purge.
+pub(crate) fn due(kind: DueKind, key: Key, conversation: ConversationSid, at: Timestamp) -> Item {
+    let place = key::due(kind, conversation, &key.sk, at);
+    item::listed(claim(key, "t", item::milliseconds(at)), place)
 }
 
 fn claim(key: Key, name: &str, value: AttributeValue) -> Item {
