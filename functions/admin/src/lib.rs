@@ -141,7 +141,7 @@ mod tests {
     use http_body_util::BodyExt;
     use routing::AccountSid;
     use serde_json::Value;
-    use service::{App, Caller, Clock, PublicUrl};
+    use service::{Allowed, App, Caller, Clock, PublicUrl};
     use store::{Store, engine_config};
     use tower::ServiceExt;
 
@@ -151,7 +151,7 @@ mod tests {
         Admin {
             app: App {
                 store: Store::new(client, "none"),
-                caller: Caller::new("token"),
+                caller: Caller::new("token", Allowed::default()),
                 clock: Clock::default(),
                 account: AccountSid::from_bytes([0; 16]),
                 public_url: PublicUrl::parse("http://public.example").unwrap(),

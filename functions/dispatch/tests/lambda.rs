@@ -202,6 +202,7 @@ impl Around {
             .env("CROSSPOINT_AUTH_TOKEN", "token")
             .env("CROSSPOINT_PUBLIC_URL", "https://crosspoint.example")
             .env("CROSSPOINT_TABLE", "crosspoint")
+            .env("CROSSPOINT_CALL_ALLOW", "127.0.0.0/8")
             .env(
                 "CROSSPOINT_TWILIO_ACCOUNT_SID",
                 format!("AC{}", "1".repeat(32)),

@@ -112,6 +112,8 @@ fn default(name: &str, url: &str) -> Option<String> {
         "CROSSPOINT_AUTH_TOKEN" => Some(AUTH_TOKEN.to_owned()),
         "CROSSPOINT_PUBLIC_URL" => Some(url.to_owned()),
         "CROSSPOINT_TABLE" => Some(TABLE.to_owned()),
+        // Webhooks under development listen on this machine.
+        "CROSSPOINT_CALL_ALLOW" => Some("127.0.0.0/8,::1".to_owned()),
         _ => None,
     }
 }

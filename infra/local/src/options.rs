@@ -43,6 +43,7 @@ Environment:
   CROSSPOINT_PUBLIC_URL     the address that carriers sign (the one listened on)
   CROSSPOINT_TWILIO_ACCOUNT_SID, CROSSPOINT_TWILIO_AUTH_TOKEN
                             the account at Twilio; without them /inbound/twilio refuses everything
+  CROSSPOINT_CALL_ALLOW     the inside networks that webhooks' URLs may lead to (127.0.0.0/8,::1)
   RUST_LOG                  what is logged (info)
 ";
 

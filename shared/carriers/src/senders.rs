@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use egress::HttpClient;
 use routing::CarrierName;
 
 use crate::simulator::outbox::Outbox;
@@ -30,7 +31,7 @@ impl Senders {
     pub async fn send(
         &self,
         carrier: CarrierName,
-        http: &reqwest::Client,
+        http: &HttpClient,
         sending: &Sending<'_>,
         time: Duration,
     ) -> SendResult {

@@ -48,7 +48,7 @@ impl PublicUrl {
 impl App {
     /// What a configuration makes of a table, with the system's clock.
     pub fn new(store: Store, config: &Config) -> App {
-        let caller = Caller::new(config.token.as_str());
+        let caller = Caller::new(config.token.as_str(), config.call_allow.clone());
         App {
             store,
             caller,

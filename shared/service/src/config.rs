@@ -2,6 +2,7 @@
 
 use carriers::twilio;
 use carriers::{Receivers, Senders};
+use egress::Allowed;
 use routing::AccountSid;
 
 use crate::PublicUrl;
@@ -21,6 +22,9 @@ pub struct Config {
     pub twilio: Option<twilio::Credentials>,
     /// `CROSSPOINT_TWILIO_API_URL`: the URL of Twilio's API; for a stand-in.
     pub twilio_api_url: PublicUrl,
+    /// `CROSSPOINT_CALL_ALLOW`: the inside networks that webhooks' URLs may lead to, in CIDR notation, separated by
+    /// commas.
+    pub call_allow: Allowed,
 }
 
 /// Every problem, one a line.
@@ -58,6 +62,12 @@ impl Config {
                 "CROSSPOINT_TWILIO_API_URL is not an http or https URL without query".to_owned(),
             );
         }
+
+        let call_allow = given("CROSSPOINT_CALL_ALLOW").unwrap_or_default();
+        let call_allow = call_allow.parse().unwrap_or_else(|error| {
+            problems.push(format!("CROSSPOINT_CALL_ALLOW is wrong: {error}"));
+            Allowed::default()
+        });
 
         let account = AccountSid::parse(&account_text);
         if account.is_none() && !account_text.is_empty() {
@@ -110,6 +120,7 @@ impl Config {
                     table,
                     twilio,
                     twilio_api_url,
+                    call_allow,
                 })
             }
             _ => Err(ConfigError(problems)),
@@ -182,6 +193,10 @@ mod tests {
             (&[("CROSSPOINT_PUBLIC_URL", Some("example.com?x"))], 1),
             (&[("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("x"))], 1),
             (&[("CROSSPOINT_TWILIO_API_URL", Some("api.twilio.com"))], 1),
+            (
+                &[("CROSSPOINT_CALL_ALLOW", Some("10.0.0.0/8,localhost"))],
+                1,
+            ),
             (
                 &[
                     ("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("token1")),

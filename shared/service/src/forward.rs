@@ -127,23 +127,23 @@ async fn attempt(
     let (reply, retry_after_s) = match answer {
         Answer::Read => {
             let called = caller.call(call, parameters, change, time, TWIML_BYTES_MAX);
-            let answered = called.await.map_err(Failure::without_status)?;
+            let whole = called.await.map_err(Failure::without_status)?;
             let reply = Reply {
-                status: answered.status,
-                content_type: answered.content_type,
-                body: answered.body,
+                status: whole.status,
+                content_type: whole.content_type,
+                body: whole.body,
             };
             (reply, None)
         }
         Answer::Ignored => {
-            let told = caller.tell(call, parameters, change, time);
-            let heard = told.await.map_err(Failure::without_status)?;
+            let notified = caller.notify(call, parameters, change, time);
+            let head = notified.await.map_err(Failure::without_status)?;
             let reply = Reply {
-                status: heard.status,
+                status: head.status,
                 content_type: None,
                 body: Vec::new(),
             };
-            (reply, heard.retry_after_s)
+            (reply, head.retry_after_s)
         }
     };
     match reply.status {

@@ -30,6 +30,7 @@ pub use change::{Asked, ChangeError};
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
+pub use egress::Allowed;
 pub use error_chain::ErrorChain;
 pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use store::Deadline;
 
 use crate::attributes::{self, AttributesError};
-use crate::caller::{Answered, CallError};
+use crate::caller::{CallError, WebhookReply};
 use crate::parameters;
 use crate::{App, ErrorChain};
 
@@ -96,7 +96,7 @@ pub(crate) async fn call_pre_action_webhook(
 }
 
 fn result_of(
-    reply: &Answered,
+    reply: &WebhookReply,
     event: PreActionEvent,
     body_characters_max: usize,
 ) -> Result<PreActionResult, InvalidEdit> {
@@ -167,8 +167,8 @@ fn edited_text(
 mod tests {
     use super::*;
 
-    fn reply(status: u16, body: &str) -> Answered {
-        Answered {
+    fn reply(status: u16, body: &str) -> WebhookReply {
+        WebhookReply {
             status,
             content_type: None,
             body: body.as_bytes().to_vec(),

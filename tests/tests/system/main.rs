@@ -8,6 +8,7 @@ mod bad_input;
 mod budget;
 mod faults;
 mod forward;
+mod inside;
 mod journey;
 mod paths;
 mod races;

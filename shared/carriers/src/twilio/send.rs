@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use egress::{HttpClient, HttpReply, HttpRequest};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -51,28 +52,23 @@ impl Sender {
     /// Sends once. Every failure is a result: it tells whether Twilio may have the message.
     pub(crate) async fn send(
         &self,
-        http: &reqwest::Client,
+        http: &HttpClient,
         sending: &Sending<'_>,
         time: Duration,
     ) -> SendResult {
         let Credentials { account, token } = &self.credentials;
-        let request = http
-            .post(&self.url)
-            .basic_auth(account, Some(token))
-            .header(
-                "Content-Type",
-                "application/x-www-form-urlencoded; charset=utf-8",
-            )
-            .body(encode(sending));
+        let request = HttpRequest::post(self.url.as_str())
+            .basic_auth(account.to_string(), token.as_str())
+            .form(encode(sending));
         let until = Instant::now() + time;
-        let mut response = match timeout_at(until, request.send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
-                return SendResult::not_accepted(causes(&error.without_url()));
+        let mut reply = match timeout_at(until, http.send(request)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) if error.surely_not_sent() => {
+                return SendResult::not_accepted(causes(&error));
             }
             Ok(Err(error)) => {
                 return SendResult::Unknown {
-                    reason: causes(&error.without_url()),
+                    reason: causes(&error),
                 };
             }
             Err(_) => {
@@ -81,12 +77,12 @@ impl Sender {
                 };
             }
         };
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get("Retry-After");
-        let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let status = reply.status();
+        let retry_after = reply.header("Retry-After");
+        let retry_after_s = retry_after.and_then(|value| value.trim().parse().ok());
         // The status decides. The body tells more, but may be slow, or cut off.
         let mut body = Vec::new();
-        let _ = timeout_at(until, read_body(&mut body, &mut response)).await;
+        let _ = timeout_at(until, read_body(&mut body, &mut reply)).await;
         send_result(status, retry_after_s, serde_json::from_slice(&body).ok())
     }
 }
@@ -104,8 +100,8 @@ fn encode(sending: &Sending) -> String {
     form.finish()
 }
 
-async fn read_body(body: &mut Vec<u8>, response: &mut reqwest::Response) {
-    while let Ok(Some(chunk)) = response.chunk().await {
+async fn read_body(body: &mut Vec<u8>, reply: &mut HttpReply) {
+    while let Ok(Some(chunk)) = reply.chunk().await {
         if body.len() + chunk.len() > REPLY_BYTES_MAX {
             break;
         }

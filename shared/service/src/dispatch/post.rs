@@ -197,7 +197,7 @@ async fn attempt(
     let told = run
         .app
         .caller
-        .tell(&endpoint.call, &parameters, token, DELIVERY_TIME_MAX)
+        .notify(&endpoint.call, &parameters, token, DELIVERY_TIME_MAX)
         .await;
     let (conversation, event) = (run.conversation, event.name().as_str());
     match told {
