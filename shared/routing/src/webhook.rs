@@ -6,8 +6,16 @@ use crate::event_name::EventName;
 use crate::sid::{ConversationSid, WebhookSid};
 
 /// An absolute `http` or `https` URL with a host, in visible ASCII, of at most [`WebhookUrl::CHARACTERS_MAX`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It may hold a user and a password. `Debug` leaves them out; `Display` is for the URL's owner.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebhookUrl(String);
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.without_userinfo())
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
@@ -43,6 +51,15 @@ impl WebhookUrl {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The URL without user and password: for other parties and for logs.
+    pub fn without_userinfo(&self) -> String {
+        let start = self.0.find("://").map_or(0, |at| at + "://".len());
+        let (scheme, rest) = self.0.split_at(start);
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let host = rest[..end].rfind('@').map_or(0, |at| at + 1);
+        format!("{scheme}{}", &rest[host..])
     }
 
     /// What is sent and signed: a fragment is for the caller alone.
@@ -134,6 +151,23 @@ mod tests {
             WebhookUrl::parse(&format!("https://{}", "a".repeat(512))),
             Err(UrlError::TooLong)
         );
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_for_the_host_alone() {
+        for (url, expected) in [
+            (
+                "https://u:p@example.com/a?b=c@d#e@f",
+                "https://example.com/a?b=c@d#e@f",
+            ),
+            ("http://u@s:p@example.com:8080", "http://example.com:8080"),
+            ("http://u:p@[::1]:80?a@b", "http://[::1]:80?a@b"),
+            ("https://example.com/@x", "https://example.com/@x"),
+        ] {
+            let url = WebhookUrl::parse(url).unwrap();
+            assert_eq!(url.without_userinfo(), expected);
+            assert_eq!(format!("{url:?}"), format!("{expected:?}"));
+        }
     }
 
     #[test]

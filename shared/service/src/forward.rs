@@ -67,7 +67,9 @@ pub(crate) async fn forward(
         ERROR_CONNECT
     };
     parameters.push(("ErrorCode".to_owned(), code.to_owned()));
-    parameters.push(("ErrorUrl".to_owned(), target.call.url.to_string()));
+    // Another party has the fallback's host: it does not learn the first URL's password.
+    let error_url = target.call.url.without_userinfo();
+    parameters.push(("ErrorUrl".to_owned(), error_url));
     let answered = attempt(app, fallback, &parameters, change, answer, deadline).await;
     answered.map_err(|second| {
         second.log(inbound, "fallback");

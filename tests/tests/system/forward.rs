@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tests::carrier::{sid, twilio_form};
 use tests::json::text;
 use tests::receiver::{Received, Receiver, Reply};
+use tests::rest::basic_credentials;
 use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
@@ -20,6 +21,7 @@ on_both_engines!(
     an_autocreated_message_is_not_forwarded,
     a_failing_url_is_followed_by_the_fallback,
     a_refused_connection_is_followed_by_the_fallback,
+    a_fallback_does_not_learn_the_password_of_the_first_url,
     a_slow_url_is_followed_by_the_fallback_in_time,
     a_fallback_is_called_by_its_own_method,
     a_fallback_is_not_called_for_nothing,
@@ -250,6 +252,30 @@ async fn a_refused_connection_is_followed_by_the_fallback(system: TestSystem) {
     assert_eq!(received.parameter("ErrorCode"), Some("11205"));
     assert_eq!(received.parameter("Body"), Some("hello"));
     assert!(received.signed(TOKEN, &fallback), "{received:?}");
+}
+
+async fn a_fallback_does_not_learn_the_password_of_the_first_url(system: TestSystem) {
+    let application = Receiver::start(|received| match received.url.as_str() {
+        "/sms?to=a@b" => Reply::new(500, ""),
+        _ => Reply::new(200, "<Response>fallback</Response>"),
+    })
+    .await;
+    let url = format!("{}?to=a@b", sms(&application));
+    let with_password = url.replace("http://", "http://user:secret@");
+    let fallback = format!("{}/fallback", application.url());
+    let fields = [("SmsUrl", &*with_password), ("SmsFallbackUrl", &fallback)];
+    system.number(OURS, &fields).await;
+    let response = system.message(&sid(1), ADA, OURS, "hello").await;
+    assert_eq!(response.text(), "<Response>fallback</Response>");
+    let received = application.received();
+    let [first, second] = &received[..] else {
+        panic!("{received:#?}");
+    };
+    let expected = basic_credentials("user", "secret");
+    assert_eq!(first.header("Authorization"), expected);
+    assert_eq!(second.parameter("ErrorUrl"), Some(url.as_str()));
+    assert_eq!(second.header("Authorization"), "");
+    assert!(!format!("{second:?}").contains("secret"));
 }
 
 async fn a_slow_url_is_followed_by_the_fallback_in_time(system: TestSystem) {
