@@ -1,5 +1,5 @@
-//! `/v1/Configuration/Addresses`: what happens to a message to one of our addresses when nothing holds its pair. An
-//! address names its configuration in a path as well as the SID does.
+//! `/v1/Configuration/Addresses`: what happens to a message to one of the account's addresses if no conversation holds
+//! its pair. In a path, an address names its configuration as the SID does.
 
 use routing::{
     Address, AddressConfiguration, AddressConfigurationSid, AutoCreation, AutoCreationKind, Call,
@@ -11,12 +11,13 @@ use service::{
     update_address_configuration,
 };
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
+use crate::codes;
 use crate::conversations::check_conversation_service;
-use crate::paging::{List, PageSizes, Paging};
-use crate::params::Params;
+use crate::paging::{Fitting, List, PageSizes, Paging};
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 use crate::{date, phone};
 
 const PAGE_SIZES: PageSizes = PageSizes {
@@ -25,40 +26,41 @@ const PAGE_SIZES: PageSizes = PageSizes {
 };
 
 /// With `Type`, a page may be short, and even empty, and still have a next one.
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
-    let paging = Paging::read(&request.params, PAGE_SIZES)?;
-    let text = request.params.given("Type")?;
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
+    let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
+    let text = request.parameters.non_empty("Type")?;
     let channel = text.map(channel).transpose()?;
     let store = &request.app().store;
     let page = store
         .address_configuration_list(paging.request(), request.deadline())
         .await?;
-    let rows = page
-        .rows
-        .iter()
-        .filter(|row| channel.is_none_or(|channel| row.address.channel() == channel));
-    Ok(Answer::Ok(paging.list(List {
+    let json_of = |configuration: &AddressConfiguration| {
+        let listed = channel.is_none_or(|channel| configuration.address.channel() == channel);
+        listed.then(|| configuration_json(&request, configuration))
+    };
+    Ok(Success::Ok(paging.list(List {
         url: request.url("/v1/Configuration/Addresses"),
         filters: text.map(|text| ("Type", text)).into_iter().collect(),
         key: "address_configurations",
-        rows: rows.map(|row| body(&request, row)).collect(),
-        next: page.next,
+        fitting: Fitting::of(&page, json_of),
     })))
 }
 
-pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
-    let params = &request.params;
+pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
+    let parameters = &request.parameters;
     let missing = |name| move || codes::parameter(name, "is required");
-    let channel = channel(params.given("Type")?.ok_or_else(missing("Type"))?)?;
-    let address = params.given("Address")?.ok_or_else(missing("Address"))?;
+    let channel = channel(parameters.non_empty("Type")?.ok_or_else(missing("Type"))?)?;
+    let address = parameters
+        .non_empty("Address")?
+        .ok_or_else(missing("Address"))?;
     let address = phone::address(address).filter(|address| address.can_receive());
     let address = address.ok_or(codes::ADDRESS_INVALID)?;
     if address.channel() != channel {
         return Err(codes::parameter("Type", "is not the channel of Address"));
     }
-    let country = country(params, &address)?;
-    let friendly_name = friendly_name(params)?.flatten();
-    let auto_creation = Wish::read(params)?.merge(&AutoCreation {
+    let country = country(parameters, &address)?;
+    let friendly_name = friendly_name(parameters)?.flatten();
+    let auto_creation = Wish::from_parameters(parameters)?.merge(&AutoCreation {
         enabled: false,
         service: None,
         kind: AutoCreationKind::Default,
@@ -71,23 +73,27 @@ pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
         auto_creation,
         request.deadline(),
     );
-    Ok(Answer::Created(body(&request, &configuration.await?)))
+    let configuration = configuration.await?;
+    Ok(Success::Created(configuration_json(
+        &request,
+        &configuration,
+    )))
 }
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let named = Named::of(&request)?;
     let configuration = named.get(&request).await?;
-    Ok(Answer::Ok(body(&request, &configuration)))
+    Ok(Success::Ok(configuration_json(&request, &configuration)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let named = Named::of(&request)?;
-    let friendly_name = friendly_name(&request.params)?;
-    let wish = Wish::read(&request.params)?;
-    // What is wrong with the wish is told from what stands there now.
+    let friendly_name = friendly_name(&request.parameters)?;
+    let wish = Wish::from_parameters(&request.parameters)?;
+    // This read finds the faults of the wish; the update reads again.
     wish.merge(&named.get(&request).await?.auto_creation)?;
     let edit = |before: AddressConfiguration| {
-        // Only if somebody else changed it since.
+        // The wish fitted a moment ago: another request changed the configuration since.
         let merged = wish.merge(&before.auto_creation);
         Ok(AddressConfiguration {
             auto_creation: merged.map_err(|_| ChangeError::Contended)?,
@@ -101,18 +107,18 @@ pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
     let deadline = request.deadline();
     let updated =
         update_address_configuration(request.app(), &named.address, select, edit, deadline).await?;
-    Ok(Answer::Ok(body(&request, &updated)))
+    Ok(Success::Ok(configuration_json(&request, &updated)))
 }
 
-pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
     let named = Named::of(&request)?;
     let select = |found: &AddressConfiguration| named.is(found);
     let deadline = request.deadline();
     delete_address_configuration(request.app(), &named.address, select, deadline).await?;
-    Ok(Answer::NoContent)
+    Ok(Success::NoContent)
 }
 
-/// The configuration that a path names: that of an address, and with that SID if one is given.
+/// The configuration that a path names: that of an address, and with this SID if the path gives a SID.
 struct Named {
     address: Address,
     sid: Option<AddressConfigurationSid>,
@@ -152,17 +158,17 @@ fn channel(text: &str) -> Result<Channel, Problem> {
         })
 }
 
-/// `Some(None)`: an empty name, which removes it.
-fn friendly_name(params: &Params) -> Result<Option<Option<String>>, Problem> {
+/// `Some(None)`: the parameter is empty, which removes the name.
+fn friendly_name(parameters: &Parameters) -> Result<Option<Option<String>>, Problem> {
     let max = Metadata::NAME_CHARACTERS_MAX;
-    let name = params.text("FriendlyName", max, codes::FRIENDLY_NAME_TOO_LONG)?;
+    let name = parameters.text("FriendlyName", max, codes::FRIENDLY_NAME_TOO_LONG)?;
     Ok(name.map(|name| Some(name).filter(|name| !name.is_empty())))
 }
 
-/// Only a short code means different things in different countries.
-fn country(params: &Params, address: &Address) -> Result<Option<String>, Problem> {
+/// For short codes alone: two countries can use the same short code.
+fn country(parameters: &Parameters, address: &Address) -> Result<Option<String>, Problem> {
     const NAME: &str = "AddressCountry";
-    match params.given(NAME)? {
+    match parameters.non_empty(NAME)? {
         None => Ok(None),
         Some(_) if address.is_e164() => Err(codes::parameter(NAME, "is for short codes alone")),
         Some(code) if code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()) => {
@@ -184,12 +190,12 @@ const STUDIO_RETRY_COUNT: &str = "AutoCreation.StudioRetryCount";
 
 const RETRY_COUNT_MAX: u8 = 3;
 
-/// What is asked of autocreation; what is `None` stays.
+/// The settings of autocreation that a request gives; `None` leaves a setting as it is.
 #[derive(Clone, Debug)]
 struct Wish {
     enabled: Option<bool>,
     kind: Option<&'static str>,
-    /// `Some(None)`: the account's default again.
+    /// `Some(None)`: the account's default from now on.
     service: Option<Option<ConversationServiceSid>>,
     url: Option<WebhookUrl>,
     method: Option<Method>,
@@ -199,7 +205,7 @@ struct Wish {
 }
 
 impl Wish {
-    fn read(params: &Params) -> Result<Wish, Problem> {
+    fn from_parameters(parameters: &Parameters) -> Result<Wish, Problem> {
         let kind = |text: &str| {
             [DEFAULT, WEBHOOK, STUDIO]
                 .into_iter()
@@ -209,29 +215,29 @@ impl Wish {
             "AutoCreation.Type",
             "must be one of webhook, studio and default",
         );
-        let service = params.once("AutoCreation.ConversationServiceSid")?;
+        let service = parameters.single("AutoCreation.ConversationServiceSid")?;
         check_conversation_service(service.filter(|text| !text.is_empty()))?;
         let url_invalid = codes::parameter(WEBHOOK_URL, "must be an absolute http or https URL");
         let retry_count = |text: &str| text.parse().ok().filter(|count| *count <= RETRY_COUNT_MAX);
         let retry_count_invalid = codes::parameter(STUDIO_RETRY_COUNT, "must be 0, 1, 2 or 3");
         Ok(Wish {
-            enabled: params.boolean("AutoCreation.Enabled")?,
-            kind: params.choice("AutoCreation.Type", kind, kind_invalid)?,
+            enabled: parameters.boolean("AutoCreation.Enabled")?,
+            kind: parameters.choice("AutoCreation.Type", kind, kind_invalid)?,
             service: service.map(ConversationServiceSid::parse),
-            url: params
+            url: parameters
                 .url(WEBHOOK_URL, |error| codes::url(error, url_invalid))?
                 .flatten(),
-            method: params.method(WEBHOOK_METHOD)?,
-            filters: params.events(WEBHOOK_FILTERS, EventName::fits_autocreation)?,
-            flow_sid: params
-                .given(STUDIO_FLOW_SID)?
+            method: parameters.method(WEBHOOK_METHOD)?,
+            filters: parameters.events(WEBHOOK_FILTERS, EventName::fits_autocreation)?,
+            flow_sid: parameters
+                .non_empty(STUDIO_FLOW_SID)?
                 .map(|text| flow_sid(text).ok_or(codes::FLOW_SID))
                 .transpose()?,
-            retry_count: params.choice(STUDIO_RETRY_COUNT, retry_count, retry_count_invalid)?,
+            retry_count: parameters.choice(STUDIO_RETRY_COUNT, retry_count, retry_count_invalid)?,
         })
     }
 
-    /// What stands there, with what is asked for. A parameter that its type does not have is refused.
+    /// The settings before, with those of the request in their place. Refuses a parameter that the type does not have.
     fn merge(&self, before: &AutoCreation) -> Result<AutoCreation, Problem> {
         let kind = self.kind.unwrap_or(kind(&before.kind));
         let strays = [
@@ -259,7 +265,7 @@ impl Wish {
         })
     }
 
-    /// Without filters, or with their list cleared, a webhook hears every event that it can hear.
+    /// Without filters, also after a request that empties their list, a webhook gets every event that it can get.
     fn webhook(&self, before: &AutoCreationKind) -> Result<AutoCreationKind, Problem> {
         let (call, filters) = match before {
             AutoCreationKind::Webhook { call, filters } => (Some(call), Some(filters)),
@@ -309,7 +315,7 @@ fn kind(kind: &AutoCreationKind) -> &'static str {
     }
 }
 
-fn body(request: &Request, configuration: &AddressConfiguration) -> Value {
+fn configuration_json(request: &Request, configuration: &AddressConfiguration) -> Value {
     let sid = configuration.sid.to_string();
     json!({
         "account_sid": request.account().to_string(),
@@ -317,7 +323,7 @@ fn body(request: &Request, configuration: &AddressConfiguration) -> Value {
         "address": configuration.address.to_string(),
         "friendly_name": configuration.friendly_name,
         "address_country": configuration.country,
-        "auto_creation": auto_creation(&configuration.auto_creation),
+        "auto_creation": auto_creation_json(&configuration.auto_creation),
         "date_created": date::iso(configuration.date_created),
         "date_updated": date::iso(configuration.date_updated),
         "url": request.url(&format!("/v1/Configuration/Addresses/{sid}")),
@@ -325,8 +331,8 @@ fn body(request: &Request, configuration: &AddressConfiguration) -> Value {
     })
 }
 
-/// The service stands with the two types that have a hook of their own, and wherever it was set.
-fn auto_creation(auto_creation: &AutoCreation) -> Value {
+/// The two types with a hook of their own always show the service. The default type shows it if it was set.
+fn auto_creation_json(auto_creation: &AutoCreation) -> Value {
     let mut body = json!({
         "enabled": auto_creation.enabled,
         "type": kind(&auto_creation.kind),
@@ -367,8 +373,8 @@ mod tests {
     };
 
     fn merge(body: &str, before: &AutoCreation) -> Result<AutoCreation, u32> {
-        let params = Params::new(Form::parse(body.as_bytes()).unwrap());
-        let merged = Wish::read(&params).and_then(|wish| wish.merge(before));
+        let parameters = Parameters::new(Form::parse(body.as_bytes()).unwrap());
+        let merged = Wish::from_parameters(&parameters).and_then(|wish| wish.merge(before));
         merged.map_err(|problem| problem.code)
     }
 
@@ -427,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_stays() {
+    fn an_absent_parameter_changes_nothing() {
         let made = "AutoCreation.Enabled=true&AutoCreation.Type=webhook\
                     &AutoCreation.WebhookUrl=https://a.example&AutoCreation.WebhookMethod=get\
                     &AutoCreation.WebhookFilters=onMessageAdded";
@@ -442,16 +448,16 @@ mod tests {
             "webhook_method": "GET",
             "webhook_filters": ["onMessageAdded"],
         });
-        assert_eq!(auto_creation(&moved), shown);
+        assert_eq!(auto_creation_json(&moved), shown);
         let plain = merge("AutoCreation.Type=default", &before).unwrap();
         assert_eq!(
-            auto_creation(&plain),
+            auto_creation_json(&plain),
             json!({"enabled": true, "type": "default"})
         );
     }
 
     #[test]
-    fn a_webhook_without_filters_hears_all_ten_events() {
+    fn a_webhook_without_filters_gets_all_ten_events() {
         let made = "AutoCreation.Type=webhook&AutoCreation.WebhookUrl=https://a.example";
         let AutoCreationKind::Webhook { filters, .. } = merge(made, &NONE).unwrap().kind else {
             panic!("not a webhook");
@@ -462,8 +468,9 @@ mod tests {
     #[test]
     fn a_country_is_for_short_codes() {
         let of = |address: &str, code: &str| {
-            let params = Params::new([("AddressCountry", code)].into_iter().collect::<Form>());
-            country(&params, &address.parse().unwrap()).map_err(|problem| problem.code)
+            let parameters =
+                Parameters::new([("AddressCountry", code)].into_iter().collect::<Form>());
+            country(&parameters, &address.parse().unwrap()).map_err(|problem| problem.code)
         };
         assert_eq!(of("12345", "us"), Ok(Some("US".to_owned())));
         assert_eq!(of("12345", ""), Ok(None));

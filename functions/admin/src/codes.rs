@@ -1,240 +1,209 @@
-//! Every answer that is not a success: its HTTP status, its public error code and its text.
+//! Every problem that the API reports: its HTTP status, its public error code and its text.
 //!
-//! The one file that knows them. What a client reads here is never what the log reads: a cause goes to the log alone,
-//! and no text repeats a value that was sent.
-
-use std::borrow::Cow;
-use std::error::Error;
-use std::sync::Arc;
+//! No other file knows a status or a code. The client reads the text here; the cause goes to the log alone. No text
+//! repeats a value that the client sent.
 
 use axum::http::StatusCode;
 use routing::change::Refusal;
 use routing::{Binding, Channel, ConversationSid, Participant, Timers, UrlError, WebhookUrl};
-use serde_json::{Value, json};
+use serde_json::json;
 use service::attributes::AttributesError;
 use service::{ChangeError, EditFault, InvalidEdit};
 use store::StoreError;
 
-use crate::request::BODY_BYTES_MAX;
+use crate::problem::Problem;
 
-/// Why a request was not done.
-#[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    pub(crate) status: StatusCode,
-    pub(crate) code: u32,
-    message: Cow<'static, str>,
-    details: Option<Value>,
-    /// For the log.
-    pub(crate) cause: Option<Arc<dyn Error + Send + Sync>>,
+const fn bad_request(code: u32, message: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-const fn problem(status: StatusCode, code: u32, message: &'static str) -> Problem {
-    Problem {
-        status,
-        code,
-        message: Cow::Borrowed(message),
-        details: None,
-        cause: None,
-    }
-}
-
-const fn bad(code: u32, message: &'static str) -> Problem {
-    problem(StatusCode::BAD_REQUEST, code, message)
-}
-
-const fn taken(code: u32, message: &'static str) -> Problem {
-    problem(StatusCode::CONFLICT, code, message)
+const fn conflict(code: u32, message: &'static str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, code, message)
 }
 
 const PARAMETER: u32 = 20001;
 
-pub(crate) const AUTHENTICATE: Problem = problem(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
-pub(crate) const METHOD_NOT_ALLOWED: Problem = problem(
+pub(crate) const AUTHENTICATE: Problem =
+    Problem::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
+pub(crate) const METHOD_NOT_ALLOWED: Problem = Problem::new(
     StatusCode::METHOD_NOT_ALLOWED,
     20004,
     "This method is not allowed here",
 );
-/// Its text names the path, which [`Problem::body`] is told.
-pub(crate) const NOT_FOUND: Problem = problem(StatusCode::NOT_FOUND, 20404, "");
+/// [`Problem::body`] makes the text, which names the path.
+pub(crate) const NOT_FOUND: Problem = Problem::new(StatusCode::NOT_FOUND, 20404, "");
 pub(crate) const PANIC: Problem = INTERNAL;
-const INTERNAL: Problem = problem(
+const INTERNAL: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     20500,
     "Internal server error",
 );
-const UNAVAILABLE: Problem = problem(
+const UNAVAILABLE: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
     20503,
     "The service is not available now, and nothing was changed. Try again.",
 );
-const UNKNOWN: Problem = problem(
+const UNKNOWN: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
     20503,
     "The service did not answer in time, and it is not known whether anything was changed. Look before you try again.",
 );
-const CONTENDED: Problem = problem(
+const CONTENDED: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
     20503,
     "Too many requests change the same thing at once; nothing was changed. Try again.",
 );
-const ADDRESS_TAKEN: Problem = taken(20409, "A resource for this address already exists");
+const ADDRESS_TAKEN: Problem = conflict(20409, "A resource for this address already exists");
 
-pub(crate) const NOT_A_FORM: Problem = problem(
+pub(crate) const NOT_A_FORM: Problem = Problem::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     PARAMETER,
     "The content type of the body must be application/x-www-form-urlencoded",
 );
-pub(crate) const UNREADABLE: Problem = bad(PARAMETER, "The request could not be read to its end");
+pub(crate) const UNREADABLE: Problem =
+    bad_request(PARAMETER, "The request could not be read to its end");
 
-pub(crate) const PAGE_NOT_INTEGER: Problem = bad(19036, "Page must be an integer");
-pub(crate) const PAGE_NEGATIVE: Problem = bad(19038, "Page must not be negative");
-const PAGE_TOKEN: Problem = bad(21481, "PageToken is not one that this list gave out");
+pub(crate) const PAGE_NOT_INTEGER: Problem = bad_request(19036, "Page must be an integer");
+pub(crate) const PAGE_NEGATIVE: Problem = bad_request(19038, "Page must not be negative");
+const PAGE_TOKEN: Problem = bad_request(21481, "PageToken is not one that this list gave out");
 
-pub(crate) const SERVICE_NOT_FOUND: Problem = problem(
+pub(crate) const SERVICE_NOT_FOUND: Problem = Problem::new(
     StatusCode::NOT_FOUND,
     50050,
     "Conversation service not found: there is only the default one",
 );
-pub(crate) const MESSAGING_SERVICE: Problem = bad(
+pub(crate) const MESSAGING_SERVICE: Problem = bad_request(
     50341,
     "Messaging Service SID is malformed or unknown: there is only the default one",
 );
 
 pub(crate) const FRIENDLY_NAME_TOO_LONG: Problem =
-    bad(50003, "FriendlyName is longer than 256 characters");
+    bad_request(50003, "FriendlyName is longer than 256 characters");
 pub(crate) const UNIQUE_NAME_TOO_LONG: Problem =
-    bad(50004, "UniqueName is longer than 256 characters");
+    bad_request(50004, "UniqueName is longer than 256 characters");
 pub(crate) const UNIQUE_NAME_IS_SID: Problem =
-    bad(50390, "UniqueName must not look like a Conversation SID");
-pub(crate) const STATE_EMPTY: Problem = bad(50374, "State must not be empty");
+    bad_request(50390, "UniqueName must not look like a Conversation SID");
+pub(crate) const STATE_EMPTY: Problem = bad_request(50374, "State must not be empty");
 pub(crate) const STATE_INVALID: Problem =
-    bad(50378, "State must be one of active, inactive and closed");
-pub(crate) const INACTIVE_TIMER: Problem = bad(
+    bad_request(50378, "State must be one of active, inactive and closed");
+pub(crate) const INACTIVE_TIMER: Problem = bad_request(
     50379,
     "The inactive timer must be an ISO 8601 duration without years and months, like PT1H or P1D",
 );
-pub(crate) const CLOSED_TIMER: Problem = bad(
+pub(crate) const CLOSED_TIMER: Problem = bad_request(
     50380,
     "The closed timer must be an ISO 8601 duration without years and months, like PT1H or P1D",
 );
 const _: () = assert!(Timers::INACTIVE_S_MIN == 60 && Timers::CLOSED_S_MIN == 600);
 pub(crate) const INACTIVE_TIMER_SHORT: Problem =
-    bad(50375, "The inactive timer must be at least 1 minute");
+    bad_request(50375, "The inactive timer must be at least 1 minute");
 pub(crate) const CLOSED_TIMER_SHORT: Problem =
-    bad(50376, "The closed timer must be at least 10 minutes");
+    bad_request(50376, "The closed timer must be at least 10 minutes");
 
-pub(crate) const PARTICIPANT_EMPTY: Problem = bad(
+pub(crate) const PARTICIPANT_EMPTY: Problem = bad_request(
     50204,
     "Identity was not provided: a participant has an Identity, or a MessagingBinding.Address with a \
      MessagingBinding.ProxyAddress",
 );
-pub(crate) const IDENTITY_TOO_LONG: Problem = bad(
+pub(crate) const IDENTITY_TOO_LONG: Problem = bad_request(
     50207,
     "Identity is longer than 256 characters or 1,000 bytes",
 );
-pub(crate) const IDENTITY_WITH_BINDING: Problem = bad(
+pub(crate) const IDENTITY_WITH_BINDING: Problem = bad_request(
     50211,
     "Identity is not allowed together with a MessagingBinding.Address or MessagingBinding.ProxyAddress",
 );
 pub(crate) const LAST_READ_TIMESTAMP: Problem =
-    bad(50405, "LastReadTimestamp must be an ISO 8601 date and time");
+    bad_request(50405, "LastReadTimestamp must be an ISO 8601 date and time");
 pub(crate) const DATE_CREATED: Problem =
-    bad(50308, "DateCreated must be an ISO 8601 date and time");
+    bad_request(50308, "DateCreated must be an ISO 8601 date and time");
 pub(crate) const DATE_UPDATED: Problem =
-    bad(50309, "DateUpdated must be an ISO 8601 date and time");
-pub(crate) const LAST_READ_INDEX: Problem = bad(
+    bad_request(50309, "DateUpdated must be an ISO 8601 date and time");
+pub(crate) const LAST_READ_INDEX: Problem = bad_request(
     50421,
     "LastReadMessageIndex must be 0 or a positive integer",
 );
-pub(crate) const ADDRESS_INVALID: Problem = bad(
+pub(crate) const ADDRESS_INVALID: Problem = bad_request(
     50407,
     "Address is not one that can receive: it must be E.164 (+15550001111), whatsapp: and E.164, or a short code",
 );
-const ADDRESS_IS_OURS: Problem = bad(
+const ADDRESS_IS_OURS: Problem = bad_request(
     50407,
     "Address is one of this account's own numbers, which can only be a proxy address",
 );
-pub(crate) const PROXY_INVALID: Problem = bad(
+pub(crate) const PROXY_INVALID: Problem = bad_request(
     50408,
     "ProxyAddress must be E.164 (+15550001111), whatsapp: and E.164, or a short code",
 );
-pub(crate) const SAME_ADDRESSES: Problem = bad(50409, "Address and ProxyAddress are the same");
-pub(crate) const ADDRESS_EMPTY: Problem = bad(50411, "MessagingBinding.Address must not be empty");
-pub(crate) const PROXY_EMPTY: Problem = bad(
+pub(crate) const SAME_ADDRESSES: Problem =
+    bad_request(50409, "Address and ProxyAddress are the same");
+pub(crate) const ADDRESS_EMPTY: Problem =
+    bad_request(50411, "MessagingBinding.Address must not be empty");
+pub(crate) const PROXY_EMPTY: Problem = bad_request(
     50412,
     "MessagingBinding.ProxyAddress must not be empty: group conversations, whose participants have none, are not \
      supported yet",
 );
-const PROXY_NOT_OURS: Problem = problem(
+const PROXY_NOT_OURS: Problem = Problem::new(
     StatusCode::FORBIDDEN,
     50413,
     "ProxyAddress is not a number of this account",
 );
 pub(crate) const CHANNELS_DIFFER: Problem =
-    bad(50414, "Address and ProxyAddress are of different channels");
-const WHATSAPP_PROXY_NOT_OURS: Problem = bad(
+    bad_request(50414, "Address and ProxyAddress are of different channels");
+const WHATSAPP_PROXY_NOT_OURS: Problem = bad_request(
     50415,
     "ProxyAddress is not a WhatsApp sender of this account",
 );
 pub(crate) const IDENTITY_AND_ADDRESS: Problem =
-    bad(50451, "Give either Identity or Address, not both");
+    bad_request(50451, "Give either Identity or Address, not both");
 
 pub(crate) const AUTHOR_TOO_LONG: Problem =
-    bad(50310, "Author is longer than 256 characters or 1,000 bytes");
-pub(crate) const BODY_MISSING: Problem = bad(50503, "Body must not be empty");
-pub(crate) const BODY_TOO_LONG: Problem = bad(50504, "Body is longer than 1,600 characters");
+    bad_request(50310, "Author is longer than 256 characters or 1,000 bytes");
+pub(crate) const BODY_MISSING: Problem = bad_request(50503, "Body must not be empty");
+pub(crate) const BODY_TOO_LONG: Problem =
+    bad_request(50504, "Body is longer than 1,600 characters");
 
 pub(crate) const PRE_WEBHOOK_URL: Problem =
-    bad(50077, "PreWebhookUrl must be an absolute http or https URL");
-pub(crate) const POST_WEBHOOK_URL: Problem = bad(
+    bad_request(50077, "PreWebhookUrl must be an absolute http or https URL");
+pub(crate) const POST_WEBHOOK_URL: Problem = bad_request(
     50078,
     "PostWebhookUrl must be an absolute http or https URL",
 );
-pub(crate) const WEBHOOK_METHOD: Problem = bad(50055, "Method must be GET or POST");
-pub(crate) const WEBHOOK_TARGET: Problem = bad(50364, "Target must be webhook or flex");
+pub(crate) const WEBHOOK_METHOD: Problem = bad_request(50055, "Method must be GET or POST");
+pub(crate) const WEBHOOK_TARGET: Problem = bad_request(50364, "Target must be webhook or flex");
 pub(crate) const FILTER_INVALID: Problem =
-    bad(50365, "A filter is not the name of an event that fits here");
-pub(crate) const FLOW_SID: Problem = bad(
+    bad_request(50365, "A filter is not the name of an event that fits here");
+pub(crate) const FLOW_SID: Problem = bad_request(
     50367,
     "AutoCreation.StudioFlowSid must be FW and 32 hexadecimal digits",
 );
-pub(crate) const URL_MISSING: Problem = bad(
+pub(crate) const URL_MISSING: Problem = bad_request(
     50369,
     "AutoCreation.WebhookUrl is required by AutoCreation.Type webhook",
 );
-pub(crate) const URL_TOO_LONG: Problem = bad(50372, "URL is longer than 512 characters");
+pub(crate) const URL_TOO_LONG: Problem = bad_request(50372, "URL is longer than 512 characters");
 
-/// A parameter is not what it must be; `reason` reads on from its name.
+/// A parameter's value is not allowed. The text is the parameter's name and `reason`.
 pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Problem {
-    told(
-        StatusCode::BAD_REQUEST,
-        PARAMETER,
-        format!("{name} {reason}"),
-    )
+    bad_request(PARAMETER, "").with_message(format!("{name} {reason}"))
 }
 
-/// A parameter of Twilio's that would be silently dropped otherwise.
+/// One of Twilio's parameters that Crosspoint does not have. Without this problem it would have no effect, silently.
 pub(crate) fn not_supported(name: &str) -> Problem {
     parameter(name, "is not supported yet")
 }
 
-pub(crate) fn body_too_large() -> Problem {
-    told(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        PARAMETER,
-        format!("The body is longer than {BODY_BYTES_MAX} bytes"),
-    )
+pub(crate) fn body_too_large(bytes_max: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, PARAMETER, "")
+        .with_message(format!("The body is longer than {bytes_max} bytes"))
 }
 
 pub(crate) fn form(error: carriers::FormError) -> Problem {
-    told(
-        StatusCode::BAD_REQUEST,
-        PARAMETER,
-        format!("The parameters can't be read: {error}"),
-    )
+    bad_request(PARAMETER, "").with_message(format!("The parameters can't be read: {error}"))
 }
 
-/// A webhook's URL; `invalid` is the code of the parameter.
+/// A webhook's URL is refused. `invalid`: the problem of this parameter with a URL that is none.
 pub(crate) fn url(error: UrlError, invalid: Problem) -> Problem {
     const _: () = assert!(WebhookUrl::CHARACTERS_MAX == 512);
     match error {
@@ -245,16 +214,14 @@ pub(crate) fn url(error: UrlError, invalid: Problem) -> Problem {
 
 pub(crate) fn attributes(error: AttributesError) -> Problem {
     match error {
-        AttributesError::TooLong(max) => told(
-            StatusCode::BAD_REQUEST,
-            50303,
-            format!("Attributes are longer than {max} bytes"),
-        ),
-        AttributesError::NotJson => bad(50304, "Attributes must be a JSON object"),
+        AttributesError::TooLong(max) => {
+            bad_request(50303, "").with_message(format!("Attributes are longer than {max} bytes"))
+        }
+        AttributesError::NotJson => bad_request(50304, "Attributes must be a JSON object"),
     }
 }
 
-/// The proxy address of a pair on that channel is not one of ours.
+/// The proxy address of a pair on this channel is not one of the account's numbers.
 pub(crate) fn proxy_not_ours(channel: Channel) -> Problem {
     match channel {
         Channel::Sms => PROXY_NOT_OURS,
@@ -262,14 +229,7 @@ pub(crate) fn proxy_not_ours(channel: Channel) -> Problem {
     }
 }
 
-fn told(status: StatusCode, code: u32, message: String) -> Problem {
-    Problem {
-        message: Cow::Owned(message),
-        ..problem(status, code, "")
-    }
-}
-
-/// The text names the holder after the word `Conversation` and one space: programs look for it there.
+/// The text names the holder after the word `Conversation` and one space, because programs look for it there.
 fn pair_bound(binding: Binding) -> Problem {
     let Binding {
         conversation,
@@ -285,17 +245,14 @@ fn pair_bound(binding: Binding) -> Problem {
         "participant_sid": participant.to_string(),
         "chat_service_sid": service.to_string(),
     });
-    Problem {
-        details: Some(details),
-        ..told(StatusCode::CONFLICT, 50416, message)
-    }
+    conflict(50416, "")
+        .with_message(message)
+        .with_details(details)
 }
 
 fn name_taken(holder: ConversationSid) -> Problem {
-    Problem {
-        details: Some(json!({"conversation_sid": holder.to_string()})),
-        ..taken(50353, "Conversation with this UniqueName already exists")
-    }
+    conflict(50353, "Conversation with this UniqueName already exists")
+        .with_details(json!({"conversation_sid": holder.to_string()}))
 }
 
 fn invalid_edit(edit: &InvalidEdit) -> Problem {
@@ -307,33 +264,37 @@ fn invalid_edit(edit: &InvalidEdit) -> Problem {
         ("friendly_name", _) => 50003,
         _ => PARAMETER,
     };
-    told(StatusCode::BAD_REQUEST, code, edit.to_string())
+    bad_request(code, "").with_message(edit.to_string())
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         const _: () = assert!(Participant::COUNT_MAX == 1_000 && Participant::PAIRS_MAX == 50);
         match refusal {
-            Refusal::Closed => bad(50377, "Conversation is closed; it can't change any more"),
+            Refusal::Closed => {
+                bad_request(50377, "Conversation is closed; it can't change any more")
+            }
             Refusal::Deleted => NOT_FOUND,
-            Refusal::Initializing => taken(
+            Refusal::Initializing => conflict(
                 50391,
                 "Conversation is being created; it can change when it is active",
             ),
             Refusal::StateForbidden => STATE_INVALID,
-            Refusal::BornClosed => bad(50384, "A new conversation can't be closed"),
-            Refusal::ParticipantsMax => bad(50417, "Conversation has 1,000 participants already"),
-            Refusal::PairsMax => bad(
+            Refusal::BornClosed => bad_request(50384, "A new conversation can't be closed"),
+            Refusal::ParticipantsMax => {
+                bad_request(50417, "Conversation has 1,000 participants already")
+            }
+            Refusal::PairsMax => bad_request(
                 50418,
                 "Conversation has 50 participants with an address already",
             ),
-            Refusal::NoAddress => bad(
+            Refusal::NoAddress => bad_request(
                 50441,
                 "ProxyAddress can't be added: the participant has no Address",
             ),
             Refusal::SameAddresses => SAME_ADDRESSES,
             Refusal::ChannelsDiffer => CHANNELS_DIFFER,
-            Refusal::PairHeldHere => taken(
+            Refusal::PairHeldHere => conflict(
                 50416,
                 "A binding for this participant and proxy address already exists in this Conversation",
             ),
@@ -349,10 +310,7 @@ impl From<StoreError> for Problem {
             _ if error.retryable() => UNAVAILABLE,
             _ => INTERNAL,
         };
-        Problem {
-            cause: Some(Arc::new(error)),
-            ..problem
-        }
+        problem.with_cause(error)
     }
 }
 
@@ -362,12 +320,12 @@ impl From<ChangeError> for Problem {
             ChangeError::NotFound => NOT_FOUND,
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::PairBound(binding) => pair_bound(binding),
-            ChangeError::IdentityTaken => taken(50433, "Participant already exists"),
+            ChangeError::IdentityTaken => conflict(50433, "Participant already exists"),
             ChangeError::NameTaken(holder) => name_taken(holder),
             ChangeError::AddressIsOurs => ADDRESS_IS_OURS,
             ChangeError::ProxyIsNotOurs => PROXY_NOT_OURS,
             ChangeError::AddressTaken => ADDRESS_TAKEN,
-            ChangeError::Rejected => problem(
+            ChangeError::Rejected => Problem::new(
                 StatusCode::FORBIDDEN,
                 50056,
                 "The pre-action webhook rejected this",
@@ -379,28 +337,10 @@ impl From<ChangeError> for Problem {
     }
 }
 
-impl Problem {
-    /// What the client reads.
-    pub(crate) fn body(&self, path: &str) -> Value {
-        let message = match self.code {
-            20404 => format!("The requested resource {path} was not found"),
-            _ => self.message.to_string(),
-        };
-        let mut body = json!({
-            "code": self.code,
-            "message": message,
-            "more_info": format!("https://www.twilio.com/docs/errors/{}", self.code),
-            "status": self.status.as_u16(),
-        });
-        if let Some(details) = &self.details {
-            body["details"] = details.clone();
-        }
-        body
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
     use jiff::Timestamp;
     use routing::{ConversationServiceSid, ParticipantSid};

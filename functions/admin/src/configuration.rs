@@ -1,34 +1,35 @@
-//! `/v1/Configuration`: what new conversations start with.
+//! `/v1/Configuration`: the settings that a new conversation starts with.
 
 use routing::{AccountSettings, ConversationServiceSid, MessagingServiceSid, Timers};
 use serde_json::{Value, json};
 use service::update_account;
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
+use crate::codes;
 use crate::conversations::{check_conversation_service, check_messaging_service};
-use crate::params::Params;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 use crate::timer;
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let settings = request.app().store.account_get(request.deadline()).await?;
-    Ok(Answer::Ok(body(&request, &settings)))
+    Ok(Success::Ok(configuration_json(&request, &settings)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let params = &request.params;
-    check_conversation_service(params.once("DefaultChatServiceSid")?)?;
-    check_messaging_service(params.once("DefaultMessagingServiceSid")?)?;
-    let inactive_s = timer(
-        params,
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let parameters = &request.parameters;
+    check_conversation_service(parameters.single("DefaultChatServiceSid")?)?;
+    check_messaging_service(parameters.single("DefaultMessagingServiceSid")?)?;
+    let inactive_s = timer_s(
+        parameters,
         "DefaultInactiveTimer",
         Timers::INACTIVE_S_MIN,
         codes::INACTIVE_TIMER,
         codes::INACTIVE_TIMER_SHORT,
     )?;
-    let closed_s = timer(
-        params,
+    let closed_s = timer_s(
+        parameters,
         "DefaultClosedTimer",
         Timers::CLOSED_S_MIN,
         codes::CLOSED_TIMER,
@@ -42,25 +43,25 @@ pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
         ..settings
     };
     let settings = update_account(request.app(), edit, request.deadline()).await?;
-    Ok(Answer::Ok(body(&request, &settings)))
+    Ok(Success::Ok(configuration_json(&request, &settings)))
 }
 
-/// `Some(None)`: an empty parameter, or a duration of nothing, which removes the timer.
-fn timer(
-    params: &Params,
+/// `Some(None)`: the parameter is empty or a duration of zero, which removes the timer.
+fn timer_s(
+    parameters: &Parameters,
     name: &str,
     s_min: u64,
     malformed: Problem,
     too_short: Problem,
 ) -> Result<Option<Option<u64>>, Problem> {
-    if params.once(name)? == Some("") {
+    if parameters.single(name)? == Some("") {
         return Ok(Some(None));
     }
-    let seconds = params.timer(name, s_min, malformed, too_short)?;
+    let seconds = parameters.timer(name, s_min, malformed, too_short)?;
     Ok(seconds.map(|seconds| (seconds > 0).then_some(seconds)))
 }
 
-fn body(request: &Request, settings: &AccountSettings) -> Value {
+fn configuration_json(request: &Request, settings: &AccountSettings) -> Value {
     let service = ConversationServiceSid::DEFAULT;
     json!({
         "account_sid": request.account().to_string(),

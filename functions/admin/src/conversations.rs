@@ -1,6 +1,7 @@
-//! `/v1/Conversations`: the conversations of the default service. Wherever a path names one, its unique name will do.
+//! `/v1/Conversations`: the conversations of the default service. In a path, a conversation's unique name names it as
+//! its SID does.
 //!
-//! `DateCreated` and `DateUpdated` are not ours to set, and ignored.
+//! The API accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.
 
 use jiff::Timestamp;
 use routing::change::{ConversationEdit, NewConversation};
@@ -11,32 +12,33 @@ use serde_json::{Map, Value, json};
 use service::{create_conversation, delete_conversation, update_conversation};
 use store::{ConversationFilter, View};
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
+use crate::codes;
 use crate::date;
-use crate::paging::{List, PageSizes, Paging};
-use crate::params::Params;
+use crate::paging::{Fitting, List, PageSizes, Paging};
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
     max: 100,
 };
-/// E-mail is a channel that we do not have.
+/// Crosspoint has no e-mail channel.
 const UNSUPPORTED: [&str; 2] = ["Bindings.Email.Address", "Bindings.Email.Name"];
 
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
-    let params = &request.params;
-    let paging = Paging::read(params, PAGE_SIZES)?;
-    let start = params.given("StartDate")?;
-    let end = params.given("EndDate")?;
-    let state = params.given("State")?;
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
+    let parameters = &request.parameters;
+    let paging = Paging::from_parameters(parameters, PAGE_SIZES)?;
+    let start = parameters.non_empty("StartDate")?;
+    let end = parameters.non_empty("EndDate")?;
+    let state = parameters.non_empty("State")?;
     let filter = ConversationFilter {
         state: state
             .map(|text| State::parse(text).ok_or(codes::STATE_INVALID))
             .transpose()?,
-        created_from: bound("StartDate", start, date::from)?,
-        created_before: bound("EndDate", end, date::before)?,
+        created_from: listed_date("StartDate", start, date::from)?,
+        created_before: listed_date("EndDate", end, date::before)?,
     };
     let page = request
         .app()
@@ -49,8 +51,11 @@ pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
         )
         .await?;
     let filters = [("StartDate", start), ("EndDate", end), ("State", state)];
-    let rows = page.rows.iter().filter(|view| !view.tail.header.terminal);
-    Ok(Answer::Ok(
+    let json_of = |view: &View| {
+        let deleted = view.tail.header.terminal;
+        (!deleted).then(|| conversation_json(&request, view))
+    };
+    Ok(Success::Ok(
         paging.list(List {
             url: request.url("/v1/Conversations"),
             filters: filters
@@ -58,14 +63,13 @@ pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
                 .filter_map(|(name, value)| Some((name, value?)))
                 .collect(),
             key: "conversations",
-            rows: rows.map(|view| body(&request, view)).collect(),
-            next: page.next,
+            fitting: Fitting::of(&page, json_of),
         }),
     ))
 }
 
-pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
-    let wish = Wish::read(&request.params)?;
+pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
+    let wish = Wish::from_parameters(&request.parameters)?;
     let new = NewConversation {
         service: ConversationServiceSid::DEFAULT,
         messaging_service: MessagingServiceSid::DEFAULT,
@@ -77,19 +81,20 @@ pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
         closed_s: wish.closed_s,
     };
     let view = create_conversation(request.app(), new, request.asked).await?;
-    Ok(Answer::Created(body(&request, &view)))
+    Ok(Success::Created(conversation_json(&request, &view)))
 }
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
-    let sid = named(&request).await?;
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
+    let sid = conversation_of(&request).await?;
     let store = &request.app().store;
     let view = store.conversation_get(sid, request.deadline()).await?;
     let view = view.filter(|view| view.metadata.service == ConversationServiceSid::DEFAULT);
-    Ok(Answer::Ok(body(&request, &view.ok_or(codes::NOT_FOUND)?)))
+    let view = view.ok_or(codes::NOT_FOUND)?;
+    Ok(Success::Ok(conversation_json(&request, &view)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let wish = Wish::read(&request.params)?;
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let wish = Wish::from_parameters(&request.parameters)?;
     let edit = ConversationEdit {
         friendly_name: wish.friendly_name,
         unique_name: wish.unique_name,
@@ -98,19 +103,19 @@ pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
         inactive_s: wish.inactive_s,
         closed_s: wish.closed_s,
     };
-    let sid = named(&request).await?;
+    let sid = conversation_of(&request).await?;
     let view = update_conversation(request.app(), sid, edit, request.asked).await?;
-    Ok(Answer::Ok(body(&request, &view)))
+    Ok(Success::Ok(conversation_json(&request, &view)))
 }
 
-pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
-    let sid = named(&request).await?;
+pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
+    let sid = conversation_of(&request).await?;
     delete_conversation(request.app(), sid, request.asked).await?;
-    Ok(Answer::NoContent)
+    Ok(Success::NoContent)
 }
 
-/// The conversation that the path names by its SID or by its unique name. One that is named by its SID may not exist.
-pub(crate) async fn named(request: &Request) -> Result<ConversationSid, Problem> {
+/// The conversation that the path names by its SID or its unique name. With a SID, the conversation may not exist.
+pub(crate) async fn conversation_of(request: &Request) -> Result<ConversationSid, Problem> {
     let text = request.segment("ConversationSid");
     if let Some(sid) = ConversationSid::parse(text) {
         return Ok(sid);
@@ -124,8 +129,8 @@ pub(crate) async fn named(request: &Request) -> Result<ConversationSid, Problem>
     sid.ok_or(codes::NOT_FOUND)
 }
 
-/// Refuses a conversation that is not there for readers.
-pub(crate) async fn present(request: &Request, sid: ConversationSid) -> Result<(), Problem> {
+/// Refuses a conversation that does not exist or is deleted.
+pub(crate) async fn check_exists(request: &Request, sid: ConversationSid) -> Result<(), Problem> {
     let tail = request
         .app()
         .store
@@ -137,13 +142,12 @@ pub(crate) async fn present(request: &Request, sid: ConversationSid) -> Result<(
     }
 }
 
-/// The path of a conversation.
-pub(crate) fn path(sid: ConversationSid) -> String {
+pub(crate) fn conversation_path(sid: ConversationSid) -> String {
     format!("/v1/Conversations/{sid}")
 }
 
-/// What becomes of a conversation by its timers, and when; without timers, `{}`.
-pub(crate) fn timers(view: &View) -> Value {
+/// When the conversation becomes inactive, and when it closes; without timers, `{}`.
+pub(crate) fn timers_json(view: &View) -> Value {
     let (inactive, closed) = view.dates();
     let dates = [("date_inactive", inactive), ("date_closed", closed)];
     let dates: Map<String, Value> = dates
@@ -153,7 +157,7 @@ pub(crate) fn timers(view: &View) -> Value {
     dates.into()
 }
 
-/// What is asked for, on creation and later.
+/// What a request gives, to create a conversation or to update it; `None` leaves a property as it is.
 struct Wish {
     friendly_name: Option<String>,
     unique_name: Option<String>,
@@ -164,31 +168,31 @@ struct Wish {
 }
 
 impl Wish {
-    fn read(params: &Params) -> Result<Wish, Problem> {
-        params.refuse(&UNSUPPORTED)?;
-        params.dates()?;
-        check_messaging_service(params.once("MessagingServiceSid")?)?;
+    fn from_parameters(parameters: &Parameters) -> Result<Wish, Problem> {
+        parameters.refuse_unsupported(&UNSUPPORTED)?;
+        parameters.check_dates()?;
+        check_messaging_service(parameters.single("MessagingServiceSid")?)?;
         Ok(Wish {
-            friendly_name: params.text(
+            friendly_name: parameters.text(
                 "FriendlyName",
                 Metadata::NAME_CHARACTERS_MAX,
                 codes::FRIENDLY_NAME_TOO_LONG,
             )?,
-            unique_name: unique_name(params)?,
-            attributes: params.attributes(Metadata::ATTRIBUTES_BYTES_MAX)?,
-            state: match params.once("State")? {
+            unique_name: unique_name(parameters)?,
+            attributes: parameters.attributes(Metadata::ATTRIBUTES_BYTES_MAX)?,
+            state: match parameters.single("State")? {
                 Some("") => return Err(codes::STATE_EMPTY),
                 text => text
                     .map(|text| State::parse(text).ok_or(codes::STATE_INVALID))
                     .transpose()?,
             },
-            inactive_s: params.timer(
+            inactive_s: parameters.timer(
                 "Timers.Inactive",
                 Timers::INACTIVE_S_MIN,
                 codes::INACTIVE_TIMER,
                 codes::INACTIVE_TIMER_SHORT,
             )?,
-            closed_s: params.timer(
+            closed_s: parameters.timer(
                 "Timers.Closed",
                 Timers::CLOSED_S_MIN,
                 codes::CLOSED_TIMER,
@@ -198,10 +202,10 @@ impl Wish {
     }
 }
 
-/// An empty name is none.
-fn unique_name(params: &Params) -> Result<Option<String>, Problem> {
+/// `None`: the name is absent or empty.
+fn unique_name(parameters: &Parameters) -> Result<Option<String>, Problem> {
     let max = Metadata::NAME_CHARACTERS_MAX;
-    let name = params.text("UniqueName", max, codes::UNIQUE_NAME_TOO_LONG)?;
+    let name = parameters.text("UniqueName", max, codes::UNIQUE_NAME_TOO_LONG)?;
     let name = name.filter(|name| !name.is_empty());
     let is_sid = |name: &String| ConversationSid::parse(name).is_some();
     match name.as_ref().is_some_and(is_sid) {
@@ -210,7 +214,7 @@ fn unique_name(params: &Params) -> Result<Option<String>, Problem> {
     }
 }
 
-/// There is one messaging service.
+/// Refuses every messaging service but the default one.
 pub(crate) fn check_messaging_service(text: Option<&str>) -> Result<(), Problem> {
     match text.map(MessagingServiceSid::parse) {
         None | Some(Some(MessagingServiceSid::DEFAULT)) => Ok(()),
@@ -218,7 +222,7 @@ pub(crate) fn check_messaging_service(text: Option<&str>) -> Result<(), Problem>
     }
 }
 
-/// There is one conversation service.
+/// Refuses every conversation service but the default one.
 pub(crate) fn check_conversation_service(text: Option<&str>) -> Result<(), Problem> {
     match text.map(ConversationServiceSid::parse) {
         None | Some(Some(ConversationServiceSid::DEFAULT)) => Ok(()),
@@ -226,7 +230,8 @@ pub(crate) fn check_conversation_service(text: Option<&str>) -> Result<(), Probl
     }
 }
 
-fn bound(
+/// The date of a filter, at the latest [`LISTED_MAX`].
+fn listed_date(
     name: &str,
     text: Option<&str>,
     read: impl Fn(&str) -> Option<Timestamp>,
@@ -241,12 +246,12 @@ fn bound(
     Ok(Some(at.min(LISTED_MAX)))
 }
 
-/// In the year 2286: the last millisecond of 13 digits, in which the store's lists are ordered.
+/// In the year 2286: the last millisecond with 13 digits. The store orders its lists by 13 digits.
 const LISTED_MAX: Timestamp = Timestamp::constant(9_999_999_999, 999_000_000);
 
-fn body(request: &Request, view: &View) -> Value {
+fn conversation_json(request: &Request, view: &View) -> Value {
     let (metadata, header) = (&view.metadata, &view.tail.header);
-    let url = request.url(&path(metadata.conversation));
+    let url = request.url(&conversation_path(metadata.conversation));
     json!({
         "sid": metadata.conversation.to_string(),
         "account_sid": request.account().to_string(),
@@ -258,7 +263,7 @@ fn body(request: &Request, view: &View) -> Value {
         "state": header.state.as_str(),
         "date_created": date::iso(metadata.date_created),
         "date_updated": date::iso(metadata.date_updated),
-        "timers": timers(view),
+        "timers": timers_json(view),
         "bindings": {},
         "url": url,
         "links": {
@@ -275,8 +280,8 @@ mod tests {
     use super::*;
     use carriers::Form;
 
-    fn wish(body: &str) -> Result<Wish, Problem> {
-        Wish::read(&Params::new(Form::parse(body.as_bytes()).unwrap()))
+    fn wish_of(body: &str) -> Result<Wish, Problem> {
+        Wish::from_parameters(&Parameters::new(Form::parse(body.as_bytes()).unwrap()))
     }
 
     #[test]
@@ -302,7 +307,7 @@ mod tests {
             ("Bindings.Email.Address=a%40example.com", 20001),
             ("FriendlyName=a&FriendlyName=b", 20001),
         ] {
-            assert_eq!(wish(body).err().map(|p| p.code), Some(code), "{body}");
+            assert_eq!(wish_of(body).err().map(|p| p.code), Some(code), "{body}");
         }
     }
 
@@ -313,7 +318,7 @@ mod tests {
             "FriendlyName=F&UniqueName=U&Attributes={{}}&State=InActive&Timers.Inactive=PT1M&Timers.Closed=PT0S\
              &MessagingServiceSid={service}&DateCreated=2015-12-16T22:18:37Z&Unknown=x"
         );
-        let wish = wish(&body).map_err(|p| p.code).unwrap();
+        let wish = wish_of(&body).map_err(|p| p.code).unwrap();
         assert_eq!(wish.friendly_name.as_deref(), Some("F"));
         assert_eq!(wish.unique_name.as_deref(), Some("U"));
         assert_eq!(wish.attributes.as_deref(), Some("{}"));
@@ -323,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_list_has_no_bound_beyond_its_order() {
-        let bound = |text| bound("EndDate", Some(text), date::before).map_err(|p| p.code);
+        let bound = |text| listed_date("EndDate", Some(text), date::before).map_err(|p| p.code);
         assert_eq!(bound("9999-12-31"), Ok(Some(LISTED_MAX)));
         assert_eq!(bound("tomorrow"), Err(20001));
     }

@@ -1,4 +1,4 @@
-//! Dates, as the two APIs write them and as lists are filtered by them.
+//! Dates, as the two APIs write them and as filters of lists read them.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -14,7 +14,8 @@ pub(crate) fn rfc2822(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// A date and a time; without an offset, UTC. What is too late for a timestamp (`9999-12-31T23:59:59Z`) is the last one.
+/// A date and a time; without an offset, UTC. A time too late for a timestamp (`9999-12-31T23:59:59Z`) counts as the
+/// latest timestamp.
 pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let civil = || {
         let at: DateTime = text.strip_suffix('Z').unwrap_or(text).parse().ok()?;
@@ -33,7 +34,7 @@ pub(crate) fn from(text: &str) -> Option<Timestamp> {
     Some(parse(text)?.0)
 }
 
-/// The first instant that `EndDate` no longer includes: it includes the whole of its day, or of its second.
+/// The first instant after `EndDate`, which includes the whole of its day, or of its second.
 pub(crate) fn before(text: &str) -> Option<Timestamp> {
     let (start, length) = parse(text)?;
     Some(start.checked_add(length).unwrap_or(Timestamp::MAX))

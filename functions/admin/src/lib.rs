@@ -1,17 +1,16 @@
 //! Lambda: the REST API.
 //!
-//! Form in, JSON out, as Twilio's Conversations API has it: paths, parameters, bodies, pages and errors. A handler
-//! reads its parameters into a wish, has a use case of [`service`] fulfil it, and shows what came of it; it decides
-//! nothing.
+//! Paths, form parameters, JSON bodies, pages and errors are those of Twilio's Conversations API. A handler reads its
+//! parameters into a wish, calls a use case of [`service`], and shows the result. It decides nothing.
 //!
-//! Refused here: whoever does not know the token; what is not within its limits; and, aloud, what is not built yet.
+//! The API refuses a request without the token, a parameter outside its limits, and a parameter of Twilio's that
+//! Crosspoint does not have yet.
 //!
-//! The cast: [`codes`] is every answer that is not a success, [`answer`] writes and logs them; [`request`] and
-//! [`params`] read, [`paging`] turns pages; every other file is one resource.
+//! The cast: [`authentication`] checks the token, [`request`] and [`parameters`] read, [`paging`] makes pages, [`codes`]
+//! holds every [`problem`], [`response`] writes and logs. Every other file is one resource, or one of its formats.
 
 mod addresses;
-mod answer;
-mod auth;
+mod authentication;
 mod codes;
 mod configuration;
 mod conversations;
@@ -19,11 +18,13 @@ mod date;
 mod messages;
 mod numbers;
 mod paging;
-mod params;
+mod parameters;
 mod participant_conversations;
 mod participants;
 mod phone;
+mod problem;
 mod request;
+mod response;
 pub mod timer;
 mod webhooks;
 
@@ -35,9 +36,9 @@ use axum::routing::get;
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::answer::Answer;
+use crate::response::Success;
 
-/// What the API needs to answer.
+/// What the API needs to serve requests.
 #[derive(Clone)]
 pub struct Admin {
     pub app: service::App,
@@ -113,22 +114,25 @@ pub fn router(admin: Admin) -> Router {
         )
         .fallback(async || codes::NOT_FOUND)
         .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED)
-        .layer(from_fn_with_state(admin.clone(), auth::authenticate));
+        .layer(from_fn_with_state(
+            admin.clone(),
+            authentication::authenticate,
+        ));
     let open = Router::new()
         .route("/healthz", get(healthz))
         .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED);
-    told(open.merge(api)).with_state(admin)
+    with_json_problems(open.merge(api)).with_state(admin)
 }
 
-/// A router whose every answer, to a panic too, is JSON, and whose problems are logged.
-fn told(router: Router<Arc<Admin>>) -> Router<Arc<Admin>> {
+/// The router with layers that write and log every problem, also that of a panic.
+fn with_json_problems(router: Router<Arc<Admin>>) -> Router<Arc<Admin>> {
     router
-        .layer(CatchPanicLayer::custom(answer::panicked))
-        .layer(from_fn(answer::tell))
+        .layer(CatchPanicLayer::custom(response::panic_response))
+        .layer(from_fn(response::write_problems))
 }
 
-async fn healthz() -> Answer {
-    Answer::Ok(json!({"status": "ok"}))
+async fn healthz() -> Success {
+    Success::Ok(json!({"status": "ok"}))
 }
 
 #[cfg(test)]
@@ -145,7 +149,7 @@ mod tests {
     use store::{Store, engine_config};
     use tower::ServiceExt;
 
-    /// An API whose table nobody can reach.
+    /// An API whose table is out of reach.
     fn admin() -> Admin {
         let client = Store::client(engine_config("http://127.0.0.1:1"));
         Admin {
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn what_cannot_be_a_request_is_refused_before_the_table_is_asked() {
+    async fn a_malformed_request_is_refused_before_the_table_is_read() {
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         let list = "/v1/Conversations";
         let large = "a".repeat(request::BODY_BYTES_MAX + 1);
@@ -217,9 +221,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_panic_is_an_answer_like_any_other() {
-        let panics = get(async || -> Answer { panic!("on purpose") });
-        let router = told(Router::new().route("/panic", panics));
+    async fn a_panic_is_answered_with_json() {
+        let panics = get(async || -> Success { panic!("on purpose") });
+        let router = with_json_problems(Router::new().route("/panic", panics));
         let router = router.with_state(Arc::new(admin()));
         let request = Request::get("/panic").body(Body::empty()).unwrap();
         let (status, body, _) = send(router, request).await;

@@ -1,4 +1,4 @@
-//! The deployed function: everything is in the library.
+//! The deployed function; the library holds its code.
 
 use admin::{Admin, router};
 use lambda_http::{Error, tracing};

@@ -1,7 +1,7 @@
-//! `/v1/Conversations/{ConversationSid}/Messages`: what was said.
+//! `/v1/Conversations/{ConversationSid}/Messages`: the messages of a conversation.
 //!
-//! Text alone can be posted; media and content templates are refused until they are built. `DateCreated` and
-//! `DateUpdated` are not ours to set, and ignored.
+//! A message by REST is text alone: the API refuses media and content templates, which Crosspoint does not have yet. It
+//! accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.
 
 use routing::change::MessageEdit;
 use routing::{Media, Message, MessageSid};
@@ -9,120 +9,121 @@ use serde_json::{Value, json};
 use service::{NewPost, delete_message, edit_message, post_message};
 use store::{MessageView, Order};
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
-use crate::conversations::{named, path, present};
+use crate::codes;
+use crate::conversations::{check_exists, conversation_of, conversation_path};
 use crate::date;
-use crate::paging::{List, PageSizes, Paging};
-use crate::params::Params;
+use crate::paging::{Fitting, List, PageSizes, Paging};
+use crate::parameters::Parameters;
 use crate::participants::NAME_BYTES_MAX;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
     max: 100,
 };
 const UNSUPPORTED: [&str; 4] = ["MediaSid", "ContentSid", "ContentVariables", "Subject"];
-/// Who wrote what nobody is said to have written.
+/// The author of a message that names none.
 const AUTHOR: &str = "system";
 
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
-    let paging = Paging::read(&request.params, PAGE_SIZES)?;
-    let text = request.params.given("Order")?;
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
+    let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
+    let text = request.parameters.non_empty("Order")?;
     let order = match text.map(str::to_ascii_lowercase).as_deref() {
         None | Some("asc") => Order::Ascending,
         Some("desc") => Order::Descending,
         Some(_) => return Err(codes::parameter("Order", "must be asc or desc")),
     };
-    let conversation = named(&request).await?;
-    present(&request, conversation).await?;
+    let conversation = conversation_of(&request).await?;
+    check_exists(&request, conversation).await?;
     let page = request
         .app()
         .store
         .message_list(conversation, order, paging.request(), request.deadline())
         .await?;
-    let rows = page.rows.iter();
-    Ok(Answer::Ok(paging.list(List {
-        url: request.url(&format!("{}/Messages", path(conversation))),
+    let json_of = |row: &MessageView| Some(message_json(&request, row));
+    Ok(Success::Ok(paging.list(List {
+        url: request.url(&format!("{}/Messages", conversation_path(conversation))),
         filters: text.map(|text| ("Order", text)).into_iter().collect(),
         key: "messages",
-        rows: rows.map(|row| body(&request, row)).collect(),
-        next: page.next,
+        fitting: Fitting::of(&page, json_of),
     })))
 }
 
-pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
-    let wish = wish(&request.params)?;
+pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
+    let wish = edit_of(&request.parameters)?;
     let post = NewPost {
         author: wish.author.unwrap_or_else(|| AUTHOR.to_owned()),
         body: wish.body.ok_or(codes::BODY_MISSING)?,
         attributes: wish.attributes.unwrap_or_else(|| "{}".to_owned()),
     };
-    let conversation = named(&request).await?;
+    let conversation = conversation_of(&request).await?;
     let view = post_message(request.app(), conversation, post, request.asked).await?;
-    Ok(Answer::Created(body(&request, &view)))
+    Ok(Success::Created(message_json(&request, &view)))
 }
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
-    let sid = message_named(&request)?;
-    let conversation = named(&request).await?;
-    present(&request, conversation).await?;
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
+    let sid = message_sid_of(&request)?;
+    let conversation = conversation_of(&request).await?;
+    check_exists(&request, conversation).await?;
     let store = &request.app().store;
     let found = store
         .message_get(conversation, sid, request.deadline())
         .await?;
     let view = found.and_then(|(entry, revision)| MessageView::of(&entry, revision.as_ref()));
-    Ok(Answer::Ok(body(&request, &view.ok_or(codes::NOT_FOUND)?)))
+    let view = view.ok_or(codes::NOT_FOUND)?;
+    Ok(Success::Ok(message_json(&request, &view)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let sid = message_named(&request)?;
-    let edit = wish(&request.params)?;
-    let conversation = named(&request).await?;
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let sid = message_sid_of(&request)?;
+    let edit = edit_of(&request.parameters)?;
+    let conversation = conversation_of(&request).await?;
     let view = edit_message(request.app(), conversation, sid, edit, request.asked).await?;
-    Ok(Answer::Ok(body(&request, &view)))
+    Ok(Success::Ok(message_json(&request, &view)))
 }
 
-pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
-    let sid = message_named(&request)?;
-    let conversation = named(&request).await?;
+pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
+    let sid = message_sid_of(&request)?;
+    let conversation = conversation_of(&request).await?;
     delete_message(request.app(), conversation, sid, request.asked).await?;
-    Ok(Answer::NoContent)
+    Ok(Success::NoContent)
 }
 
-fn message_named(request: &Request) -> Result<MessageSid, Problem> {
+fn message_sid_of(request: &Request) -> Result<MessageSid, Problem> {
     MessageSid::parse(request.segment("Sid")).ok_or(codes::NOT_FOUND)
 }
 
-/// What is asked for, on creation and later.
-fn wish(params: &Params) -> Result<MessageEdit, Problem> {
-    params.refuse(&UNSUPPORTED)?;
-    params.dates()?;
+/// What a request gives, to post a message or to edit it.
+fn edit_of(parameters: &Parameters) -> Result<MessageEdit, Problem> {
+    parameters.refuse_unsupported(&UNSUPPORTED)?;
+    parameters.check_dates()?;
     let (author_max, body_max) = (
         Message::AUTHOR_CHARACTERS_MAX,
         Message::BODY_REST_CHARACTERS_MAX,
     );
-    let author = params.text("Author", author_max, codes::AUTHOR_TOO_LONG)?;
+    let author = parameters.text("Author", author_max, codes::AUTHOR_TOO_LONG)?;
     let author = author.filter(|author| !author.is_empty());
     if author.as_ref().is_some_and(|a| a.len() > NAME_BYTES_MAX) {
         return Err(codes::AUTHOR_TOO_LONG);
     }
-    let body = params.text("Body", body_max, codes::BODY_TOO_LONG)?;
+    let body = parameters.text("Body", body_max, codes::BODY_TOO_LONG)?;
     if body.as_ref().is_some_and(String::is_empty) {
         return Err(codes::BODY_MISSING);
     }
     Ok(MessageEdit {
         author,
         body,
-        attributes: params.attributes(Message::ATTRIBUTES_BYTES_MAX)?,
+        attributes: parameters.attributes(Message::ATTRIBUTES_BYTES_MAX)?,
     })
 }
 
-fn body(request: &Request, view: &MessageView) -> Value {
+fn message_json(request: &Request, view: &MessageView) -> Value {
     let message = &view.message;
     let url = request.url(&format!(
         "{}/Messages/{}",
-        path(view.conversation),
+        conversation_path(view.conversation),
         view.sid
     ));
     let media = !message.media.is_empty();
@@ -135,7 +136,7 @@ fn body(request: &Request, view: &MessageView) -> Value {
         "author": message.author,
         "participant_sid": message.participant.map(|sid| sid.to_string()),
         "body": text,
-        "media": media.then(|| message.media.iter().map(medium).collect::<Vec<_>>()),
+        "media": media.then(|| message.media.iter().map(medium_json).collect::<Vec<_>>()),
         "attributes": message.attributes,
         "delivery": null,
         "content_sid": null,
@@ -149,8 +150,8 @@ fn body(request: &Request, view: &MessageView) -> Value {
     })
 }
 
-/// `url` is ours: the file stays at the carrier.
-fn medium(media: &Media) -> Value {
+/// `url` is Crosspoint's own property: the file stays at the carrier.
+fn medium_json(media: &Media) -> Value {
     json!({
         "sid": media.sid.to_string(),
         "size": media.size,
@@ -181,8 +182,8 @@ mod tests {
             ("ContentVariables", "{}", 20001),
             ("Subject", "s", 20001),
         ] {
-            let params = Params::new([(name, value)].into_iter().collect::<Form>());
-            let found = wish(&params).map_err(|problem| problem.code);
+            let parameters = Parameters::new([(name, value)].into_iter().collect::<Form>());
+            let found = edit_of(&parameters).map_err(|problem| problem.code);
             assert_eq!(found.err(), Some(code), "{name}");
         }
     }
@@ -191,12 +192,12 @@ mod tests {
     fn a_body_is_counted_in_characters_and_an_empty_author_is_none() {
         let longest = "ä".repeat(1_600);
         let pairs = [("Body", &*longest), ("Author", ""), ("Attributes", "{}")];
-        let wish = wish(&Params::new(pairs.into_iter().collect::<Form>()));
+        let edit = edit_of(&Parameters::new(pairs.into_iter().collect::<Form>()));
         let expected = MessageEdit {
             author: None,
             body: Some(longest.clone()),
             attributes: Some("{}".to_owned()),
         };
-        assert_eq!(wish.map_err(|problem| problem.code), Ok(expected));
+        assert_eq!(edit.map_err(|problem| problem.code), Ok(expected));
     }
 }

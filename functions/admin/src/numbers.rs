@@ -1,21 +1,22 @@
-//! `/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers`: the numbers that we receive on, WhatsApp senders among
-//! them (`whatsapp:+15550001111`), and their own webhooks.
+//! `/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers`: the numbers that the account receives on, also WhatsApp
+//! senders (`whatsapp:+15550001111`), and the numbers' own webhooks.
 //!
-//! `Carrier` and `InboundWebhook` are ours. What a number has at Twilio besides (voice, fax, addresses, status
-//! callbacks) is ignored when given and null when shown. A method is kept with its URL: without one it is POST.
+//! `Carrier` and `InboundWebhook` are Crosspoint's own. A number at Twilio has more (voice, fax, addresses, status
+//! callbacks): requests may give it, nothing reads it, and responses show null. A method belongs to its URL. Without a
+//! URL the method is POST.
 
 use routing::{
     Address, Call, CarrierName, InboundWebhook, Method, NumberSettings, NumberSid, WebhookUrl,
 };
 use serde_json::{Value, json};
 use service::{create_number, delete_number, update_number};
-use store::Page;
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
-use crate::paging::{List, PageSizes, Paging};
-use crate::params::Params;
+use crate::codes;
+use crate::paging::{Fitting, List, PageSizes, Paging};
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 use crate::{date, phone};
 
 const PAGE_SIZES: PageSizes = PageSizes {
@@ -23,73 +24,74 @@ const PAGE_SIZES: PageSizes = PageSizes {
     max: 1_000,
 };
 const FRIENDLY_NAME_CHARACTERS_MAX: usize = 64;
-/// It would take the place of the number's own webhook.
+/// At Twilio, an application replaces the number's own webhook.
 const UNSUPPORTED: [&str; 1] = ["SmsApplicationSid"];
 
 /// With `FriendlyName`, a page may be short, and even empty, and still have a next one.
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     check_account(&request)?;
-    let params = &request.params;
-    let paging = Paging::read(params, PAGE_SIZES)?;
-    let name = params.given("FriendlyName")?;
-    let number = params.given("PhoneNumber")?.map(phone_number).transpose()?;
+    let parameters = &request.parameters;
+    let paging = Paging::from_parameters(parameters, PAGE_SIZES)?;
+    let name = parameters.non_empty("FriendlyName")?;
+    let number = parameters
+        .non_empty("PhoneNumber")?
+        .map(phone_number)
+        .transpose()?;
     let (store, deadline) = (&request.app().store, request.deadline());
-    let page = match &number {
-        Some(address) => Page {
-            rows: store
-                .receiver_get(address, deadline)
-                .await?
-                .0
-                .into_iter()
-                .collect(),
-            next: None,
-        },
-        None => store.number_list(paging.request(), deadline).await?,
+    let json_of = |number: &NumberSettings| {
+        let listed = name.is_none_or(|name| name == number.friendly_name);
+        listed.then(|| number_json(&request, number))
+    };
+    let fitting = match &number {
+        Some(address) => {
+            let (number, _) = store.receiver_get(address, deadline).await?;
+            Fitting::only(number.as_ref().and_then(json_of))
+        }
+        None => {
+            let page = store.number_list(paging.request(), deadline).await?;
+            Fitting::of(&page, json_of)
+        }
     };
     let number = number.map(|address| address.to_string());
     let filters = [("FriendlyName", name), ("PhoneNumber", number.as_deref())];
-    let rows = page
-        .rows
-        .iter()
-        .filter(|row| name.is_none_or(|name| name == row.friendly_name));
-    Ok(Answer::Ok(
+    Ok(Success::Ok(
         paging.list_2010(List {
-            url: format!("{}.json", path(&request)),
+            url: format!("{}.json", numbers_path(&request)),
             filters: filters
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value?)))
                 .collect(),
             key: "incoming_phone_numbers",
-            rows: rows.map(|row| body(&request, row)).collect(),
-            next: page.next,
+            fitting,
         }),
     ))
 }
 
-pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     check_account(&request)?;
-    let params = &request.params;
-    let address = params.given("PhoneNumber")?;
+    let parameters = &request.parameters;
+    let address = parameters.non_empty("PhoneNumber")?;
     let address = address.ok_or_else(|| codes::parameter("PhoneNumber", "is required"))?;
     let address = phone_number(address)?;
-    let wish = Wish::read(params)?;
+    let wish = Wish::from_parameters(parameters)?;
     let carrier = wish.carrier.unwrap_or(request.app().senders.default_name());
-    let make = |number| wish.apply(number);
-    let number = create_number(request.app(), address, carrier, make, request.deadline()).await?;
-    Ok(Answer::Created(body(&request, &number)))
+    let edit = |number| wish.apply(number);
+    let number = create_number(request.app(), address, carrier, edit, request.deadline()).await?;
+    Ok(Success::Created(number_json(&request, &number)))
 }
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
-    let (sid, address) = named(&request)?;
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
+    let (sid, address) = number_of(&request)?;
     let store = &request.app().store;
     let (number, _) = store.receiver_get(&address, request.deadline()).await?;
     let number = number.filter(|number| number.sid == sid);
-    Ok(Answer::Ok(body(&request, &number.ok_or(codes::NOT_FOUND)?)))
+    let number = number.ok_or(codes::NOT_FOUND)?;
+    Ok(Success::Ok(number_json(&request, &number)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let (sid, address) = named(&request)?;
-    let wish = Wish::read(&request.params)?;
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let (sid, address) = number_of(&request)?;
+    let wish = Wish::from_parameters(&request.parameters)?;
     let number = update_number(
         request.app(),
         &address,
@@ -97,17 +99,17 @@ pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
         |number| wish.apply(number),
         request.deadline(),
     );
-    Ok(Answer::Ok(body(&request, &number.await?)))
+    Ok(Success::Ok(number_json(&request, &number.await?)))
 }
 
-pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
-    let (sid, address) = named(&request)?;
+pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
+    let (sid, address) = number_of(&request)?;
     let select = |number: &NumberSettings| number.sid == sid;
     delete_number(request.app(), &address, select, request.deadline()).await?;
-    Ok(Answer::NoContent)
+    Ok(Success::NoContent)
 }
 
-/// One stack is one account.
+/// One stack has one account.
 fn check_account(request: &Request) -> Result<(), Problem> {
     let account = routing::AccountSid::parse(request.segment("AccountSid"));
     match account == Some(request.account()) {
@@ -117,7 +119,7 @@ fn check_account(request: &Request) -> Result<(), Problem> {
 }
 
 /// The number that the path names, as `PN….json`.
-fn named(request: &Request) -> Result<(NumberSid, Address), Problem> {
+fn number_of(request: &Request) -> Result<(NumberSid, Address), Problem> {
     check_account(request)?;
     let text = request.segment("File").strip_suffix(".json");
     let sid = text.and_then(NumberSid::parse).ok_or(codes::NOT_FOUND)?;
@@ -125,7 +127,7 @@ fn named(request: &Request) -> Result<(NumberSid, Address), Problem> {
 }
 
 /// The path of the list, without its suffix.
-fn path(request: &Request) -> String {
+fn numbers_path(request: &Request) -> String {
     format!(
         "/2010-04-01/Accounts/{}/IncomingPhoneNumbers",
         request.account()
@@ -140,7 +142,7 @@ fn phone_number(text: &str) -> Result<Address, Problem> {
     })
 }
 
-/// What is asked for, on creation and later; what is `None` stays.
+/// The settings that a request gives, to create a number or to update it; `None` leaves a setting as it is.
 struct Wish {
     friendly_name: Option<String>,
     carrier: Option<CarrierName>,
@@ -150,7 +152,7 @@ struct Wish {
 }
 
 struct CallWish {
-    /// `Some(None)`: no URL any more.
+    /// `Some(None)` removes the URL.
     url: Option<Option<WebhookUrl>>,
     method: Option<Method>,
 }
@@ -159,8 +161,8 @@ const UNBOUND: &str = "unbound";
 const ALWAYS: &str = "always";
 
 impl Wish {
-    fn read(params: &Params) -> Result<Wish, Problem> {
-        params.refuse(&UNSUPPORTED)?;
+    fn from_parameters(parameters: &Parameters) -> Result<Wish, Problem> {
+        parameters.refuse_unsupported(&UNSUPPORTED)?;
         let name_too_long = codes::parameter("FriendlyName", "is longer than 64 characters");
         let carrier_invalid = codes::parameter("Carrier", "must be twilio or simulator");
         let inbound_webhook = |text: &str| match text.to_ascii_lowercase().as_str() {
@@ -171,15 +173,19 @@ impl Wish {
         let inbound_webhook_invalid =
             codes::parameter("InboundWebhook", "must be unbound or always");
         Ok(Wish {
-            friendly_name: params.text(
+            friendly_name: parameters.text(
                 "FriendlyName",
                 FRIENDLY_NAME_CHARACTERS_MAX,
                 name_too_long,
             )?,
-            carrier: params.choice("Carrier", CarrierName::parse, carrier_invalid)?,
-            sms: CallWish::read(params, "SmsUrl", "SmsMethod")?,
-            sms_fallback: CallWish::read(params, "SmsFallbackUrl", "SmsFallbackMethod")?,
-            inbound_webhook: params.choice(
+            carrier: parameters.choice("Carrier", CarrierName::parse, carrier_invalid)?,
+            sms: CallWish::from_parameters(parameters, "SmsUrl", "SmsMethod")?,
+            sms_fallback: CallWish::from_parameters(
+                parameters,
+                "SmsFallbackUrl",
+                "SmsFallbackMethod",
+            )?,
+            inbound_webhook: parameters.choice(
                 "InboundWebhook",
                 inbound_webhook,
                 inbound_webhook_invalid,
@@ -200,12 +206,16 @@ impl Wish {
 }
 
 impl CallWish {
-    fn read(params: &Params, url: &str, method: &str) -> Result<CallWish, Problem> {
+    fn from_parameters(
+        parameters: &Parameters,
+        url: &str,
+        method: &str,
+    ) -> Result<CallWish, Problem> {
         Ok(CallWish {
-            url: params.url(url, |error| {
+            url: parameters.url(url, |error| {
                 codes::parameter(url, format!("is wrong: {error}"))
             })?,
-            method: params.method(method)?,
+            method: parameters.method(method)?,
         })
     }
 
@@ -222,7 +232,7 @@ impl CallWish {
     }
 }
 
-fn body(request: &Request, number: &NumberSettings) -> Value {
+fn number_json(request: &Request, number: &NumberSettings) -> Value {
     let url = |call: &Option<Call>| call.as_ref().map(|call| call.url.to_string());
     let method = |call: &Option<Call>| {
         let method = call.as_ref().map(|call| call.method);
@@ -261,7 +271,7 @@ fn body(request: &Request, number: &NumberSettings) -> Value {
         "status_callback_method": null,
         "trunk_sid": null,
         "type": null,
-        "uri": format!("{}/{}.json", path(request), number.sid),
+        "uri": format!("{}/{}.json", numbers_path(request), number.sid),
         "voice_application_sid": null,
         "voice_caller_id_lookup": false,
         "voice_fallback_method": null,
@@ -279,8 +289,8 @@ mod tests {
     use jiff::Timestamp;
 
     fn wish(body: &str) -> Result<Wish, u32> {
-        let params = Params::new(Form::parse(body.as_bytes()).unwrap());
-        Wish::read(&params).map_err(|problem| problem.code)
+        let parameters = Parameters::new(Form::parse(body.as_bytes()).unwrap());
+        Wish::from_parameters(&parameters).map_err(|problem| problem.code)
     }
 
     fn number() -> NumberSettings {
@@ -322,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_stays_and_an_empty_url_goes() {
+    fn an_absent_parameter_changes_nothing_and_an_empty_url_removes_it() {
         let made =
             wish("SmsUrl=https://a.example&SmsMethod=get&InboundWebhook=ALWAYS&Carrier=Simulator");
         let made = made.unwrap().apply(number());

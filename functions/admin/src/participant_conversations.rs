@@ -1,16 +1,16 @@
-//! `/v1/ParticipantConversations`: the conversations that an address or an identity takes part in, closed ones too,
-//! sorted by their SIDs.
+//! `/v1/ParticipantConversations`: the conversations of an address or an identity, also closed ones, sorted by SID.
 
 use routing::{ConversationServiceSid, ConversationSid, Participant};
 use serde_json::{Value, json};
 use store::View;
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
-use crate::conversations::{path, timers};
-use crate::paging::{List, PageSizes, Paging};
+use crate::codes;
+use crate::conversations::{conversation_path, timers_json};
+use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::participants::check_identity;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 use crate::{date, phone};
 
 const PAGE_SIZES: PageSizes = PageSizes {
@@ -18,13 +18,13 @@ const PAGE_SIZES: PageSizes = PageSizes {
     max: 50,
 };
 
-/// A conversation that is gone is left out, so a page may be short and still have a next one.
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
-    let paging = Paging::read(&request.params, PAGE_SIZES)?;
+/// The list leaves out deleted conversations, so a page may be short and still have a next one.
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
+    let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
     let (page, deadline) = (paging.request(), request.deadline());
     let store = &request.app().store;
-    let identity = request.params.given("Identity")?;
-    let address = request.params.given("Address")?;
+    let identity = request.parameters.non_empty("Identity")?;
+    let address = request.parameters.non_empty("Address")?;
     let (page, filter) = match (identity, address) {
         (Some(_), Some(_)) => return Err(codes::IDENTITY_AND_ADDRESS),
         (None, None) => {
@@ -47,28 +47,26 @@ pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
         }
     };
     let mut sids: Vec<ConversationSid> = page.rows.iter().map(|row| row.conversation).collect();
-    // They are sorted; an address may take part in a conversation through several proxies.
+    // The rows are sorted. An address may take part in one conversation through several proxy addresses.
     sids.dedup();
     let views = store.conversations_get(&sids, deadline).await?;
-    let rows = page.rows.iter().filter_map(|participant| {
-        let sid = participant.conversation;
-        let view = views
-            .iter()
-            .find(|view| view.metadata.conversation == sid)?;
-        (!view.tail.header.terminal).then(|| body(&request, participant, view))
-    });
-    Ok(Answer::Ok(paging.list(List {
+    let json_of = |participant: &Participant| {
+        let mut views = views.iter();
+        let view = views.find(|view| view.metadata.conversation == participant.conversation)?;
+        let deleted = view.tail.header.terminal;
+        (!deleted).then(|| participation_json(&request, participant, view))
+    };
+    Ok(Success::Ok(paging.list(List {
         url: request.url("/v1/ParticipantConversations"),
         filters: vec![(filter.0, &filter.1)],
         key: "conversations",
-        rows: rows.collect(),
-        next: page.next.clone(),
+        fitting: Fitting::of(&page, json_of),
     })))
 }
 
-fn body(request: &Request, participant: &Participant, view: &View) -> Value {
+fn participation_json(request: &Request, participant: &Participant, view: &View) -> Value {
     let (metadata, header) = (&view.metadata, &view.tail.header);
-    let conversation = request.url(&path(metadata.conversation));
+    let conversation = request.url(&conversation_path(metadata.conversation));
     let binding = participant.pair.as_ref().map(|pair| {
         json!({
             "type": pair.address().channel().as_str(),
@@ -91,7 +89,7 @@ fn body(request: &Request, participant: &Participant, view: &View) -> Value {
         "conversation_unique_name": metadata.unique_name,
         "conversation_attributes": metadata.attributes,
         "conversation_state": header.state.as_str(),
-        "conversation_timers": timers(view),
+        "conversation_timers": timers_json(view),
         "conversation_date_created": date::iso(metadata.date_created),
         "conversation_date_updated": date::iso(metadata.date_updated),
         "conversation_created_by": null,

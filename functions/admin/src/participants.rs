@@ -1,96 +1,96 @@
-//! `/v1/Conversations/{ConversationSid}/Participants`: who takes part. A participant's identity names it in a path as
-//! well as its SID does.
+//! `/v1/Conversations/{ConversationSid}/Participants`: the participants of a conversation. In a path, a participant's
+//! identity names it as its SID does.
 //!
-//! A participant has an identity, or an address with a proxy address. Roles are not built: `RoleSid` is accepted and
-//! ignored, as are `DateCreated` and `DateUpdated`.
+//! A participant has an identity, or an address with a proxy address. The API accepts `RoleSid`, `DateCreated` and
+//! `DateUpdated` and ignores them: there are no roles, and Crosspoint alone sets these dates.
 
 use routing::change::{NewParticipant, ParticipantEdit};
 use routing::{ConversationSid, Pair, PairError, Participant, ParticipantSid};
 use serde_json::{Value, json};
 use service::{ChangeError, add_participant, remove_participant, update_participant};
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
-use crate::conversations::{named, path, present};
-use crate::paging::{List, PageSizes, Paging};
-use crate::params::Params;
+use crate::codes;
+use crate::conversations::{check_exists, conversation_of, conversation_path};
+use crate::paging::{Fitting, List, PageSizes, Paging};
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 use crate::{date, phone};
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
     max: 100,
 };
-/// DynamoDB's bound on a sort key is 1,024 bytes, and a key has more than the name in it.
+/// A sort key of DynamoDB has at most 1,024 bytes, and a key holds more than the name.
 pub(crate) const NAME_BYTES_MAX: usize = 1_000;
 
 const IDENTITY: &str = "Identity";
 const ADDRESS: &str = "MessagingBinding.Address";
 const PROXY: &str = "MessagingBinding.ProxyAddress";
-/// Group conversations.
+/// For group conversations.
 const PROJECTED: &str = "MessagingBinding.ProjectedAddress";
 
-pub(crate) async fn list(request: Request) -> Result<Answer, Problem> {
-    let paging = Paging::read(&request.params, PAGE_SIZES)?;
-    let conversation = named(&request).await?;
-    present(&request, conversation).await?;
+pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
+    let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
+    let conversation = conversation_of(&request).await?;
+    check_exists(&request, conversation).await?;
     let page = request
         .app()
         .store
         .participant_list(conversation, paging.request(), request.deadline())
         .await?;
-    let rows = page.rows.iter();
-    Ok(Answer::Ok(paging.list(List {
-        url: request.url(&format!("{}/Participants", path(conversation))),
+    let json_of = |row: &Participant| Some(participant_json(&request, row));
+    Ok(Success::Ok(paging.list(List {
+        url: request.url(&format!("{}/Participants", conversation_path(conversation))),
         filters: Vec::new(),
         key: "participants",
-        rows: rows.map(|row| body(&request, row)).collect(),
-        next: page.next,
+        fitting: Fitting::of(&page, json_of),
     })))
 }
 
-pub(crate) async fn create(request: Request) -> Result<Answer, Problem> {
-    let wish = wish(&request.params)?;
+pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
+    let wish = wish_of(&request.parameters)?;
     let channel = wish.pair.as_ref().map(|pair| pair.proxy().channel());
-    let conversation = named(&request).await?;
+    let conversation = conversation_of(&request).await?;
     let participant = add_participant(request.app(), conversation, wish, request.asked).await;
     let participant = participant.map_err(|error| match (error, channel) {
         (ChangeError::ProxyIsNotOurs, Some(channel)) => codes::proxy_not_ours(channel),
         (error, _) => error.into(),
     })?;
-    Ok(Answer::Created(body(&request, &participant)))
+    Ok(Success::Created(participant_json(&request, &participant)))
 }
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
-    let conversation = named(&request).await?;
-    let sid = participant_named(&request, conversation).await?;
-    present(&request, conversation).await?;
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
+    let conversation = conversation_of(&request).await?;
+    let sid = participant_of(&request, conversation).await?;
+    check_exists(&request, conversation).await?;
     let store = &request.app().store;
     let participant = store
         .participant_get(conversation, sid, request.deadline())
         .await?;
     let participant = participant.ok_or(codes::NOT_FOUND)?;
-    Ok(Answer::Ok(body(&request, &participant)))
+    Ok(Success::Ok(participant_json(&request, &participant)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let edit = edit(&request.params)?;
-    let conversation = named(&request).await?;
-    let sid = participant_named(&request, conversation).await?;
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let edit = edit_of(&request.parameters)?;
+    let conversation = conversation_of(&request).await?;
+    let sid = participant_of(&request, conversation).await?;
     let participant =
         update_participant(request.app(), conversation, sid, edit, request.asked).await?;
-    Ok(Answer::Ok(body(&request, &participant)))
+    Ok(Success::Ok(participant_json(&request, &participant)))
 }
 
-pub(crate) async fn delete(request: Request) -> Result<Answer, Problem> {
-    let conversation = named(&request).await?;
-    let sid = participant_named(&request, conversation).await?;
+pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
+    let conversation = conversation_of(&request).await?;
+    let sid = participant_of(&request, conversation).await?;
     remove_participant(request.app(), conversation, sid, request.asked).await?;
-    Ok(Answer::NoContent)
+    Ok(Success::NoContent)
 }
 
-/// The participant that the path names by its SID or by its identity. One that is named by its SID may not exist.
-async fn participant_named(
+/// The participant that the path names by its SID or its identity. With a SID, the participant may not exist.
+async fn participant_of(
     request: &Request,
     conversation: ConversationSid,
 ) -> Result<ParticipantSid, Problem> {
@@ -115,33 +115,33 @@ pub(crate) fn check_identity(text: &str) -> Result<(), Problem> {
     }
 }
 
-fn wish(params: &Params) -> Result<NewParticipant, Problem> {
-    params.dates()?;
-    if params.given(PROJECTED)?.is_some() {
+fn wish_of(parameters: &Parameters) -> Result<NewParticipant, Problem> {
+    parameters.check_dates()?;
+    if parameters.non_empty(PROJECTED)?.is_some() {
         let reason = "belongs to group conversations, which are not supported yet";
         return Err(codes::parameter(PROJECTED, reason));
     }
-    let identity = params.given(IDENTITY)?;
-    let bound = params.given(ADDRESS)?.is_some() || params.given(PROXY)?.is_some();
-    let pair = match (params.once(ADDRESS)?, params.once(PROXY)?) {
+    let identity = parameters.non_empty(IDENTITY)?;
+    let bound = parameters.non_empty(ADDRESS)?.is_some() || parameters.non_empty(PROXY)?.is_some();
+    let pair = match (parameters.single(ADDRESS)?, parameters.single(PROXY)?) {
         _ if identity.is_some() && bound => return Err(codes::IDENTITY_WITH_BINDING),
         _ if identity.is_some() => None,
         (None, None) => return Err(codes::PARTICIPANT_EMPTY),
         (None | Some(""), _) => return Err(codes::ADDRESS_EMPTY),
         (_, None | Some("")) => return Err(codes::PROXY_EMPTY),
-        (Some(address), Some(proxy)) => Some(pair(address, proxy)?),
+        (Some(address), Some(proxy)) => Some(pair_of(address, proxy)?),
     };
     identity.map_or(Ok(()), check_identity)?;
     Ok(NewParticipant {
         identity: identity.map(str::to_owned),
         pair,
-        attributes: params
+        attributes: parameters
             .attributes(Participant::ATTRIBUTES_BYTES_MAX)?
             .unwrap_or_else(|| "{}".to_owned()),
     })
 }
 
-fn pair(address: &str, proxy: &str) -> Result<Pair, Problem> {
+fn pair_of(address: &str, proxy: &str) -> Result<Pair, Problem> {
     let address = phone::address(address).filter(|address| address.can_receive());
     let address = address.ok_or(codes::ADDRESS_INVALID)?;
     let proxy = phone::address(proxy).filter(|proxy| proxy.can_receive());
@@ -152,11 +152,11 @@ fn pair(address: &str, proxy: &str) -> Result<Pair, Problem> {
     })
 }
 
-fn edit(params: &Params) -> Result<ParticipantEdit, Problem> {
-    params.refuse(&[IDENTITY, PROJECTED])?;
-    params.dates()?;
+fn edit_of(parameters: &Parameters) -> Result<ParticipantEdit, Problem> {
+    parameters.refuse_unsupported(&[IDENTITY, PROJECTED])?;
+    parameters.check_dates()?;
     let index = |text: &str| text.parse::<u64>().ok().filter(|index| *index <= INDEX_MAX);
-    let proxy = match params.once(PROXY)? {
+    let proxy = match parameters.single(PROXY)? {
         None => None,
         Some("") => return Err(codes::PROXY_EMPTY),
         Some(text) => {
@@ -166,9 +166,13 @@ fn edit(params: &Params) -> Result<ParticipantEdit, Problem> {
     };
     Ok(ParticipantEdit {
         proxy,
-        attributes: params.attributes(Participant::ATTRIBUTES_BYTES_MAX)?,
-        last_read_index: params.choice("LastReadMessageIndex", index, codes::LAST_READ_INDEX)?,
-        last_read_at: params.choice(
+        attributes: parameters.attributes(Participant::ATTRIBUTES_BYTES_MAX)?,
+        last_read_index: parameters.choice(
+            "LastReadMessageIndex",
+            index,
+            codes::LAST_READ_INDEX,
+        )?,
+        last_read_at: parameters.choice(
             "LastReadTimestamp",
             date::instant,
             codes::LAST_READ_TIMESTAMP,
@@ -176,11 +180,11 @@ fn edit(params: &Params) -> Result<ParticipantEdit, Problem> {
     })
 }
 
-/// The largest integer that every JSON reader keeps: 2^53 - 1.
+/// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
 const INDEX_MAX: u64 = (1 << 53) - 1;
 
-fn body(request: &Request, participant: &Participant) -> Value {
-    let conversation = path(participant.conversation);
+fn participant_json(request: &Request, participant: &Participant) -> Value {
+    let conversation = conversation_path(participant.conversation);
     let binding = participant.pair.as_ref().map(|pair| {
         json!({
             "type": pair.address().channel().as_str(),
@@ -209,8 +213,8 @@ mod tests {
     use super::*;
     use carriers::Form;
 
-    fn params(pairs: &[(&str, &str)]) -> Params {
-        Params::new(pairs.iter().copied().collect::<Form>())
+    fn parameters(pairs: &[(&str, &str)]) -> Parameters {
+        Parameters::new(pairs.iter().copied().collect::<Form>())
     }
 
     #[test]
@@ -241,14 +245,14 @@ mod tests {
             (&[(IDENTITY, "ada"), ("Attributes", "[]")], 50304),
         ];
         for (pairs, code) in table {
-            let found = wish(&params(pairs)).map_err(|problem| problem.code);
+            let found = wish_of(&parameters(pairs)).map_err(|problem| problem.code);
             assert_eq!(found.err(), Some(*code), "{pairs:?}");
         }
     }
 
     #[test]
     fn a_participant_has_an_identity_or_a_pair() {
-        let ada = wish(&params(&[
+        let ada = wish_of(&parameters(&[
             (IDENTITY, "ada"),
             ("RoleSid", "RL1"),
             (ADDRESS, ""),
@@ -257,15 +261,15 @@ mod tests {
         assert_eq!((ada.identity.as_deref(), ada.pair), (Some("ada"), None));
         assert_eq!(ada.attributes, "{}");
         let typed = [(ADDRESS, "+1 (555) 000-1111"), (PROXY, "+15550009999")];
-        let typed = wish(&params(&typed)).map_err(|problem| problem.code);
+        let typed = wish_of(&parameters(&typed)).map_err(|problem| problem.code);
         let pair = typed.unwrap().pair.unwrap();
         assert_eq!(pair.address().to_string(), "+15550001111");
     }
 
     #[test]
-    fn an_edit_is_what_can_be_edited() {
+    fn an_edit_takes_what_can_change_and_refuses_the_rest() {
         let read = [("LastReadMessageIndex", "0"), ("RoleSid", "RL1")];
-        let read = edit(&params(&read)).map_err(|problem| problem.code);
+        let read = edit_of(&parameters(&read)).map_err(|problem| problem.code);
         assert_eq!(read.unwrap().last_read_index, Some(0));
         for (name, value, code) in [
             ("LastReadMessageIndex", "-1", 50421),
@@ -276,7 +280,7 @@ mod tests {
             (PROXY, "null", 50408),
             (PROXY, "", 50412),
         ] {
-            let found = edit(&params(&[(name, value)])).map_err(|problem| problem.code);
+            let found = edit_of(&parameters(&[(name, value)])).map_err(|problem| problem.code);
             assert_eq!(found.err(), Some(code), "{name} {value}");
         }
     }

@@ -1,13 +1,13 @@
 //! Addresses as people type them.
 //!
-//! What has an address's grammar is taken as it is. Only the rest is shown to a numbering plan, whose tables are read
-//! the first time that somebody needs them: `+1 (555) 000-1111` becomes `+15550001111`, if a number of that country can
-//! be that long. A number without its country code is refused, for nobody can say what it is.
+//! A text with the grammar of an address is that address. Other texts go to a library of numbering plans, which reads
+//! its tables at its first use: `+1 (555) 000-1111` becomes `+15550001111` if a number of that country can have this
+//! length. A number without its country code is refused, because its country is unknown.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use routing::Address;
 
-/// The API's own bound.
+/// The API's own limit.
 pub(crate) const ADDRESS_CHARACTERS_MAX: usize = 256;
 
 const WHATSAPP: &str = "whatsapp:";
@@ -16,7 +16,7 @@ pub(crate) fn address(text: &str) -> Option<Address> {
     if text.chars().count() > ADDRESS_CHARACTERS_MAX {
         return None;
     }
-    // Digits and signs alone are a number that somebody meant to write, not the name of a sender.
+    // Digits and signs alone are meant as a number, not as the name of a sender.
     let meant = |address: &Address| address.can_receive() || text.contains(char::is_alphabetic);
     Address::parse(text)
         .ok()
@@ -29,7 +29,7 @@ fn typed(text: &str) -> Option<Address> {
         .split_at_checked(WHATSAPP.len())
         .filter(|(prefix, _)| prefix.eq_ignore_ascii_case(WHATSAPP));
     let (prefix, line) = prefixed.map_or(("", text), |(_, line)| (WHATSAPP, line));
-    // A `+` that nobody escaped arrives as a space.
+    // An unescaped `+` of a form arrives as a space.
     let line = match line.strip_prefix(' ') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("+{rest}"),
         _ => line.to_owned(),

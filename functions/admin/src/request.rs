@@ -1,4 +1,4 @@
-//! One request, read whole before anything is done: path, parameters, what it asks for.
+//! A request, read whole before a handler acts: its path, its parameters, and how it asks for the change.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use service::{App, Asked};
 use store::Deadline;
 
 use crate::Admin;
-use crate::codes::{self, Problem};
-use crate::params::Params;
+use crate::codes;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 
 pub(crate) struct Request {
     admin: Arc<Admin>,
-    /// Percent-decoded.
+    /// The path's named segments, percent-decoded.
     segments: Vec<(String, String)>,
-    /// Of the body for a POST, else of the query.
-    pub(crate) params: Params,
+    /// Those of the body if the method is POST, else those of the query.
+    pub(crate) parameters: Parameters,
     pub(crate) asked: Asked,
 }
 
-/// The longest list of parameters that the API has, with 16 KB of attributes of which each byte is escaped, is a tenth
-/// of it.
+/// Ten times the longest list of parameters that the API has: that list has 16 KB of attributes, each byte escaped.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 impl Request {
@@ -43,13 +43,13 @@ impl Request {
         self.asked.deadline
     }
 
-    /// A part of the path, by the name that its route gives it.
+    /// A segment of the path, by the name that its route gives it; empty if the route has no such segment.
     pub(crate) fn segment(&self, name: &str) -> &str {
         let found = self.segments.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// An absolute URL of ours; never made of what the request calls us.
+    /// The absolute URL of a path. It begins with the configured public URL, never with the request's `Host`.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.admin.app.public_url.as_str())
     }
@@ -68,11 +68,11 @@ impl FromRequest<Arc<Admin>> for Request {
             &mut parts,
             &(),
         );
-        // A path that is no UTF-8 names nothing.
+        // Every name is UTF-8.
         let segments = segments.await.map_err(|_| codes::NOT_FOUND)?;
         let form = match parts.method {
             Method::POST => {
-                let body = read(body).await?;
+                let body = read_body(body).await?;
                 if !body.is_empty() && !is_form(&parts.headers) {
                     return Err(codes::NOT_A_FORM);
                 }
@@ -86,7 +86,7 @@ impl FromRequest<Arc<Admin>> for Request {
                 .iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            params: Params::new(form.map_err(codes::form)?),
+            parameters: Parameters::new(form.map_err(codes::form)?),
             asked: Asked {
                 webhooks: wants_webhooks(&parts.headers),
                 deadline,
@@ -95,10 +95,10 @@ impl FromRequest<Arc<Admin>> for Request {
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(codes::body_too_large()),
+        Err(error) if error.is::<LengthLimitError>() => Err(codes::body_too_large(BODY_BYTES_MAX)),
         Err(_) => Err(codes::UNREADABLE),
     }
 }

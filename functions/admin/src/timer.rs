@@ -6,7 +6,7 @@ use jiff::fmt::temporal::SpanParser;
 use jiff::{SignedDuration, SpanRelativeTo};
 use routing::Timers;
 
-/// A duration from 0 to [`Timers::S_MAX`]. A day has 24 hours; years and months have no length.
+/// A duration from 0 to [`Timers::S_MAX`]. A day has 24 hours. Years and months are refused: their length varies.
 pub fn parse(text: &str) -> Option<Duration> {
     let span = SpanParser::new().parse_span(text).ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;

@@ -1,33 +1,34 @@
 //! `/v1/Configuration/Webhooks`: the account's pre- and post-action webhooks.
 //!
-//! `OnTimeout` is ours: what no answer of the pre-action webhook means.
+//! `OnTimeout` is Crosspoint's own: what becomes of a change if the pre-action webhook does not reply in time.
 
 use routing::{AccountSettings, EventName, Method, OnTimeout, Webhooks};
 use serde_json::{Value, json};
 use service::update_account;
 
-use crate::answer::Answer;
-use crate::codes::{self, Problem};
+use crate::codes;
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::response::Success;
 
-pub(crate) async fn fetch(request: Request) -> Result<Answer, Problem> {
+pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let settings = request.app().store.account_get(request.deadline()).await?;
-    Ok(Answer::Ok(body(&request, &settings.webhooks)))
+    Ok(Success::Ok(webhooks_json(&request, &settings.webhooks)))
 }
 
-pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
-    let params = &request.params;
-    let method = params.choice("Method", Method::parse, codes::WEBHOOK_METHOD)?;
-    let filters = params.events("Filters", |_| true)?;
-    let pre_url = params.url("PreWebhookUrl", |error| {
+pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
+    let parameters = &request.parameters;
+    let method = parameters.choice("Method", Method::parse, codes::WEBHOOK_METHOD)?;
+    let filters = parameters.events("Filters", |_| true)?;
+    let pre_url = parameters.url("PreWebhookUrl", |error| {
         codes::url(error, codes::PRE_WEBHOOK_URL)
     })?;
-    let post_url = params.url("PostWebhookUrl", |error| {
+    let post_url = parameters.url("PostWebhookUrl", |error| {
         codes::url(error, codes::POST_WEBHOOK_URL)
     })?;
-    let target_flex = params.choice("Target", target, codes::WEBHOOK_TARGET)?;
+    let target_flex = parameters.choice("Target", is_flex, codes::WEBHOOK_TARGET)?;
     let invalid = codes::parameter("OnTimeout", "must be publish or reject");
-    let on_timeout = params.choice("OnTimeout", on_timeout, invalid)?;
+    let on_timeout = parameters.choice("OnTimeout", on_timeout, invalid)?;
     let edit = |settings: AccountSettings| {
         let before = settings.webhooks;
         let (pre, post) = (before.pre_url.clone(), before.post_url.clone());
@@ -50,7 +51,7 @@ pub(crate) async fn update(request: Request) -> Result<Answer, Problem> {
         }
     };
     let settings = update_account(request.app(), edit, request.deadline()).await?;
-    Ok(Answer::Ok(body(&request, &settings.webhooks)))
+    Ok(Success::Ok(webhooks_json(&request, &settings.webhooks)))
 }
 
 const PUBLISH: &str = "publish";
@@ -68,7 +69,7 @@ const WEBHOOK: &str = "webhook";
 const FLEX: &str = "flex";
 
 /// Whether the target is Flex.
-fn target(text: &str) -> Option<bool> {
+fn is_flex(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         WEBHOOK => Some(false),
         FLEX => Some(true),
@@ -76,7 +77,7 @@ fn target(text: &str) -> Option<bool> {
     }
 }
 
-fn body(request: &Request, webhooks: &Webhooks) -> Value {
+fn webhooks_json(request: &Request, webhooks: &Webhooks) -> Value {
     let filters = webhooks.filters.as_ref();
     json!({
         "account_sid": request.account().to_string(),

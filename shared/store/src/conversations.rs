@@ -7,7 +7,7 @@ use routing::{ConversationServiceSid, ConversationSid, Metadata, State, Tail};
 use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::key::{self, SHARDS};
-use crate::page::{self, ListKind, Page, PageRequest};
+use crate::page::{ListKind, Page, PageRequest};
 use crate::table::GSI1;
 use crate::{Store, item};
 
@@ -112,20 +112,21 @@ impl Store {
                 }
             }
             if last {
-                return Ok(Page {
-                    rows: self.with_tails(rows, deadline).await?,
-                    next: None,
-                });
+                before = None;
+                break;
             }
             if rows.len() == page.size {
                 break;
             }
         }
-        let next = before.map(|position| page::encode(ListKind::Conversations, &position));
-        Ok(Page {
-            rows: self.with_tails(rows, deadline).await?,
-            next,
-        })
+        let rows = self.with_tails(rows, deadline).await?;
+        let rows = rows.into_iter().map(|view| {
+            let metadata = &view.metadata;
+            let sid = Some(metadata.conversation);
+            let position = key::conversation_position(metadata.date_created, sid);
+            (view, position)
+        });
+        Ok(Page::new(ListKind::Conversations, rows, before))
     }
 
     /// Conversations by their SIDs, in that order; those that are gone are left out.

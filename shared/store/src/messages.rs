@@ -6,7 +6,7 @@ use routing::{ConversationSid, Entry, Message, MessageSid, Revision};
 use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::item::{self, Item, log_key};
-use crate::page::{self, ListKind, Page, PageRequest};
+use crate::page::{ListKind, Page, PageRequest};
 use crate::{Store, key};
 
 /// A message that is there, in its current version.
@@ -82,6 +82,14 @@ impl Store {
             }
             None => None,
         };
+        let page_of = |rows: Vec<MessageView>, next: Option<u64>| {
+            let rows = rows.into_iter().map(|row| {
+                let position = row.sid.slot().to_string();
+                (row, position)
+            });
+            let next = next.map(|slot| slot.to_string());
+            Page::new(ListKind::Messages, rows, next)
+        };
         let mut rows: Vec<MessageView> = Vec::new();
         // An entry and a version for each row, one pair more to see whether there is a next page.
         let limit = i32::try_from(2 * (page.size + 1)).unwrap_or(i32::MAX);
@@ -106,23 +114,16 @@ impl Store {
                     continue;
                 };
                 if rows.len() == page.size {
-                    return Ok(Page {
-                        rows,
-                        next: position
-                            .map(|slot| page::encode(ListKind::Messages, &slot.to_string())),
-                    });
+                    return Ok(page_of(rows, position));
                 }
                 position = Some(entry.slot);
                 rows.push(view);
             }
             if !more {
-                return Ok(Page { rows, next: None });
+                return Ok(page_of(rows, None));
             }
         }
-        Ok(Page {
-            rows,
-            next: position.map(|slot| page::encode(ListKind::Messages, &slot.to_string())),
-        })
+        Ok(page_of(rows, position))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Pages of lists. A token is the position of the last row, encoded; it is opaque to clients and checked when it comes
-//! back.
+//! Pages of lists. A token is the position of a row, encoded: the next page starts after this row. Clients can't read
+//! it; the store checks it when it comes back.
 
 use std::collections::HashMap;
 
@@ -27,8 +27,38 @@ pub struct PageRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     pub rows: Vec<T>,
-    /// `None`: this is the last.
-    pub next: Option<String>,
+    /// One token for each row.
+    tokens: Vec<String>,
+    /// `None`: no row is behind the last one.
+    next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Rows with their positions. `next`: the position that the next page starts after, if there is one.
+    pub(crate) fn new(
+        list: ListKind,
+        rows: impl IntoIterator<Item = (T, String)>,
+        next: Option<String>,
+    ) -> Page<T> {
+        let rows = rows.into_iter();
+        let (rows, tokens) = rows
+            .map(|(row, position)| (row, token(list, &position)))
+            .unzip();
+        Page {
+            rows,
+            tokens,
+            next: next.map(|position| token(list, &position)),
+        }
+    }
+
+    /// The token of the page that goes on after this many rows of this one, at least one of them or all. `None`: the
+    /// list is at its end.
+    pub fn next_after(&self, rows: usize) -> Option<&str> {
+        match rows.checked_sub(1) {
+            Some(last) if rows < self.rows.len() => self.tokens.get(last).map(String::as_str),
+            _ => self.next.as_deref(),
+        }
+    }
 }
 
 /// A position is a sort key, which DynamoDB bounds to 1,024 bytes: 1,023 of them encoded.
@@ -56,7 +86,7 @@ impl ListKind {
     }
 }
 
-pub(crate) fn encode(list: ListKind, position: &str) -> String {
+fn token(list: ListKind, position: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}{position}", list.mark()))
 }
 
@@ -89,16 +119,20 @@ pub(crate) struct IndexRow {
 
 impl IndexRow {
     pub(crate) fn of(item: &Item, index: Index) -> Option<IndexRow> {
-        let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        let key = Key {
-            pk: text(PARTITION_KEY)?,
-            sk: text(SORT_KEY)?,
-        };
+        let position = item.get(index.sort_key)?.as_s().ok()?;
         Some(IndexRow {
-            item: key,
-            position: text(index.sort_key)?,
+            item: key_of(item)?,
+            position: position.clone(),
         })
     }
+}
+
+fn key_of(item: &Item) -> Option<Key> {
+    let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+    Some(Key {
+        pk: text(PARTITION_KEY)?,
+        sk: text(SORT_KEY)?,
+    })
 }
 
 /// DynamoDB's bound on a `BatchGetItem`.
@@ -172,15 +206,19 @@ impl Store {
             .await?;
         let more = found.len() > page.size;
         found.truncate(page.size);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|row| encode(list, &row.position));
-        let items = self
-            .batch_get(found.into_iter().map(|row| row.item).collect(), deadline)
-            .await?;
-        let rows = items.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page { rows, next })
+        let last = found.last().filter(|_| more);
+        let next = last.map(|row| row.position.clone());
+        let keys = found.iter().map(|row| row.item.clone()).collect();
+        let mut rows = Vec::with_capacity(found.len());
+        // Both are in the order of the list. An item that is gone left its row behind.
+        let mut found = found.into_iter();
+        for item in self.batch_get(keys, deadline).await? {
+            let key = key_of(&item);
+            let row = found.find(|row| key.as_ref() == Some(&row.item));
+            rows.extend(row.map(|row| Ok::<_, StoreError>((read(item)?, row.position))));
+        }
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::new(list, rows, next))
     }
 
     /// Items by their keys, in the order of the keys, read strongly; those that are gone are left out.
@@ -254,13 +292,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_page_goes_on_after_any_of_its_rows() {
+        let list = ListKind::Settings;
+        let rows = [('a', "1"), ('b', "2"), ('c', "3")].map(|(row, at)| (row, at.to_owned()));
+        let after = |position: &str| Some(super::token(list, position));
+        for (next, at_the_end) in [(None, None), (Some("3+"), after("3+"))] {
+            let page = Page::new(list, rows.clone(), next.map(str::to_owned));
+            assert_eq!(page.rows, ['a', 'b', 'c']);
+            assert_eq!(page.next_after(1), after("1").as_deref());
+            assert_eq!(page.next_after(2), after("2").as_deref());
+            assert_eq!(page.next_after(3), at_the_end.as_deref());
+        }
+        let empty = Page::<char>::new(list, [], Some("9".to_owned()));
+        assert_eq!(empty.next_after(0), after("9").as_deref());
+    }
+
+    #[test]
     fn a_token_comes_back_as_its_position_and_nothing_else_does() {
         let page = |token: &str| PageRequest {
             size: 1,
             token: Some(token.to_owned()),
         };
         let list = ListKind::Messages;
-        let token = encode(list, "0001#CHé");
+        let token = super::token(list, "0001#CHé");
         assert_eq!(
             page(&token).position(list).unwrap(),
             Some("0001#CHé".to_owned())
@@ -274,8 +328,8 @@ mod tests {
             .unwrap(),
             None
         );
-        let other = encode(ListKind::Participants, "1");
-        let empty = encode(list, "");
+        let other = super::token(ListKind::Participants, "1");
+        let empty = super::token(list, "");
         for bad in [
             "",
             "!",

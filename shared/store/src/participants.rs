@@ -4,7 +4,7 @@ use routing::{ConversationServiceSid, ConversationSid, Participant, ParticipantS
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
-use crate::page::{self, ListKind, Page, PageRequest};
+use crate::page::{ListKind, Page, PageRequest};
 use crate::table::GSI2;
 use crate::{Store, item, key};
 
@@ -66,11 +66,12 @@ impl Store {
         rows.retain(|participant| after.as_deref() != Some(&position(participant)));
         let more = cut || rows.len() > page.size;
         rows.truncate(page.size);
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| page::encode(ListKind::Participants, &position(last)));
-        Ok(Page { rows, next })
+        let next = rows.last().filter(|_| more).map(position);
+        let rows = rows.into_iter().map(|row| {
+            let position = position(&row);
+            (row, position)
+        });
+        Ok(Page::new(ListKind::Participants, rows, next))
     }
 
     /// The participants with an address, over all conversations, sorted by conversation.

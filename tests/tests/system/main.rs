@@ -10,6 +10,7 @@ mod faults;
 mod forward;
 mod inside;
 mod journey;
+mod pages;
 mod paths;
 mod races;
 mod rest_conversations;

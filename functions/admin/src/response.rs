@@ -1,4 +1,4 @@
-//! Answers: a success as JSON, and everything else, which is written and logged in this one place.
+//! Responses are JSON. This file alone writes and logs those that report a problem.
 
 use std::any::Any;
 
@@ -12,11 +12,12 @@ use serde_json::Value;
 use service::ErrorChain;
 use tracing::field::display;
 
-use crate::codes::{self, Problem};
+use crate::codes;
+use crate::problem::Problem;
 
-/// What a handler answers when it did what it was asked.
+/// The response of a handler that did what the request asks.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Success {
     Ok(Value),
     Created(Value),
     NoContent,
@@ -24,18 +25,18 @@ pub(crate) enum Answer {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-impl IntoResponse for Answer {
+impl IntoResponse for Success {
     fn into_response(self) -> Response {
         let (status, body) = match self {
-            Answer::Ok(body) => (StatusCode::OK, body),
-            Answer::Created(body) => (StatusCode::CREATED, body),
-            Answer::NoContent => return StatusCode::NO_CONTENT.into_response(),
+            Success::Ok(body) => (StatusCode::OK, body),
+            Success::Created(body) => (StatusCode::CREATED, body),
+            Success::NoContent => return StatusCode::NO_CONTENT.into_response(),
         };
         (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
     }
 }
 
-/// The body follows in [`tell`], which knows the request.
+/// [`write_problems`] writes the body, because it knows the request.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -48,8 +49,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of what is not a success, and logs it.
-pub(crate) async fn tell(request: Request, next: Next) -> Response {
+/// Writes the body of every response that reports a problem, and logs the problem.
+pub(crate) async fn write_problems(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let template = request.extensions().get::<MatchedPath>().cloned();
@@ -65,7 +66,7 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
     response
 }
 
-/// The path's template, not the path: it may hold a phone number.
+/// Logs the path's template. The path itself may hold a phone number.
 fn log(method: &str, template: &str, problem: &Problem) {
     let (status, code) = (problem.status.as_u16(), problem.code);
     if problem.status.is_server_error() {
@@ -77,7 +78,7 @@ fn log(method: &str, template: &str, problem: &Problem) {
             status,
             code,
             error,
-            "{method} {template} was answered {status}, code {code}"
+            "{method} {template} failed with status {status} and code {code}"
         );
     } else {
         tracing::info!(
@@ -85,13 +86,13 @@ fn log(method: &str, template: &str, problem: &Problem) {
             template,
             status,
             code,
-            "{method} {template} was answered {status}, code {code}"
+            "{method} {template} was refused with status {status} and code {code}"
         );
     }
 }
 
-/// What a panic said has been printed by the panic hook, with its place.
-pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a handler panicked");
+/// The panic hook has already printed the panic's text and place.
+pub(crate) fn panic_response(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked; the request gets status 500");
     codes::PANIC.into_response()
 }

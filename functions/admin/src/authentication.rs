@@ -1,4 +1,4 @@
-//! Who may: Basic authentication with the account's SID and token, compared in constant time.
+//! Basic authentication with the account's SID and token, compared in constant time.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use routing::AccountSid;
 use subtle::ConstantTimeEq;
 
 use crate::Admin;
-use crate::codes::{self, Problem};
+use crate::codes;
+use crate::problem::Problem;
 
 pub(crate) async fn authenticate(
     State(admin): State<Arc<Admin>>,
@@ -32,7 +33,7 @@ fn permits(header: &[u8], account: AccountSid, token: &str) -> bool {
     let Some((user, password)) = credentials(header) else {
         return false;
     };
-    // The digits of a SID are read in both cases.
+    // A SID means the same in both cases of its digits.
     let user = match user.split_at_checked(2) {
         Some((prefix, digits)) => [prefix, &digits.to_ascii_lowercase()].concat(),
         None => user,

@@ -1,7 +1,7 @@
-//! Parameters, read into what they mean.
+//! Parameters, read into values.
 //!
-//! Refused here: a parameter that stands twice where one is meant, and whatever is not within its limits. An absent
-//! parameter is `None`; what an empty one means is each parameter's own matter.
+//! Each method refuses a value outside its limits, and a second value where the API takes one. An absent parameter is
+//! `None`. What an empty parameter means depends on the parameter.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use carriers::Form;
 use routing::{EventName, Method, UrlError, WebhookUrl};
 use service::attributes;
 
-use crate::codes::{self, Problem};
+use crate::codes;
+use crate::problem::Problem;
 use crate::{date, timer};
 
 #[derive(Clone, Debug)]
-pub(crate) struct Params(Form);
+pub(crate) struct Parameters(Form);
 
-impl Params {
-    pub(crate) fn new(form: Form) -> Params {
-        Params(form)
+impl Parameters {
+    pub(crate) fn new(form: Form) -> Parameters {
+        Parameters(form)
     }
 
-    /// The value of a parameter that stands at most once.
-    pub(crate) fn once(&self, name: &str) -> Result<Option<&str>, Problem> {
+    /// The value of a parameter that the API takes at most once.
+    pub(crate) fn single(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.0.all(name);
         let value = values.next();
         match values.next() {
@@ -30,13 +31,13 @@ impl Params {
         }
     }
 
-    /// As [`Params::once`], where an empty parameter counts as absent.
-    pub(crate) fn given(&self, name: &str) -> Result<Option<&str>, Problem> {
-        Ok(self.once(name)?.filter(|value| !value.is_empty()))
+    /// The same, where an empty parameter counts as absent.
+    pub(crate) fn non_empty(&self, name: &str) -> Result<Option<&str>, Problem> {
+        Ok(self.single(name)?.filter(|value| !value.is_empty()))
     }
 
-    /// What we would drop silently otherwise.
-    pub(crate) fn refuse(&self, names: &[&str]) -> Result<(), Problem> {
+    /// Refuses parameters that would have no effect, silently.
+    pub(crate) fn refuse_unsupported(&self, names: &[&str]) -> Result<(), Problem> {
         for name in names {
             if self.0.all(name).any(|value| !value.is_empty()) {
                 return Err(codes::not_supported(name));
@@ -45,14 +46,14 @@ impl Params {
         Ok(())
     }
 
-    /// `DateCreated` and `DateUpdated` are not anybody's to set, and ignored; but they must be dates.
-    pub(crate) fn dates(&self) -> Result<(), Problem> {
+    /// Refuses a `DateCreated` or `DateUpdated` that is not a date. The API ignores the dates themselves.
+    pub(crate) fn check_dates(&self) -> Result<(), Problem> {
         for (name, invalid) in [
             ("DateCreated", codes::DATE_CREATED),
             ("DateUpdated", codes::DATE_UPDATED),
         ] {
             if self
-                .given(name)?
+                .non_empty(name)?
                 .is_some_and(|text| date::from(text).is_none())
             {
                 return Err(invalid);
@@ -61,27 +62,27 @@ impl Params {
         Ok(())
     }
 
-    /// A text of at most so many characters.
+    /// A text of at most `characters_max` characters.
     pub(crate) fn text(
         &self,
         name: &str,
         characters_max: usize,
         too_long: Problem,
     ) -> Result<Option<String>, Problem> {
-        match self.once(name)? {
+        match self.single(name)? {
             Some(text) if text.chars().count() > characters_max => Err(too_long),
             text => Ok(text.map(str::to_owned)),
         }
     }
 
-    /// One of a few words.
+    /// The value that `parse` makes of the text.
     pub(crate) fn choice<T>(
         &self,
         name: &str,
         parse: impl Fn(&str) -> Option<T>,
         invalid: Problem,
     ) -> Result<Option<T>, Problem> {
-        self.once(name)?
+        self.single(name)?
             .map(|text| parse(text).ok_or(invalid))
             .transpose()
     }
@@ -102,20 +103,20 @@ impl Params {
     }
 
     pub(crate) fn attributes(&self, bytes_max: usize) -> Result<Option<String>, Problem> {
-        let text = self.once("Attributes")?;
+        let text = self.single("Attributes")?;
         if let Some(text) = text {
             attributes::check(text, bytes_max).map_err(codes::attributes)?;
         }
         Ok(text.map(str::to_owned))
     }
 
-    /// `Some(None)`: an empty parameter, which removes the URL.
+    /// `Some(None)`: the parameter is empty, which removes the URL.
     pub(crate) fn url(
         &self,
         name: &str,
         problem: impl FnOnce(UrlError) -> Problem,
     ) -> Result<Option<Option<WebhookUrl>>, Problem> {
-        match self.once(name)? {
+        match self.single(name)? {
             None => Ok(None),
             Some("") => Ok(Some(None)),
             Some(text) => WebhookUrl::parse(text)
@@ -124,7 +125,7 @@ impl Params {
         }
     }
 
-    /// The names of events, each once. `Some` of none: one empty parameter, which clears the list.
+    /// The names of events, each once. `Some` of an empty list: one empty parameter, which empties the list.
     pub(crate) fn events(
         &self,
         name: &str,
@@ -148,7 +149,7 @@ impl Params {
         Ok(Some(events))
     }
 
-    /// A timer in seconds; 0 removes it.
+    /// A timer in seconds; 0 removes the timer.
     pub(crate) fn timer(
         &self,
         name: &str,
@@ -156,7 +157,7 @@ impl Params {
         malformed: Problem,
         too_short: Problem,
     ) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.once(name)? else {
+        let Some(text) = self.single(name)? else {
             return Ok(None);
         };
         let timer = timer::parse(text).ok_or(malformed)?;
@@ -171,8 +172,8 @@ impl Params {
 mod tests {
     use super::*;
 
-    fn params(body: &str) -> Params {
-        Params::new(Form::parse(body.as_bytes()).unwrap())
+    fn parameters(body: &str) -> Parameters {
+        Parameters::new(Form::parse(body.as_bytes()).unwrap())
     }
 
     fn code<T: std::fmt::Debug>(result: Result<T, Problem>) -> u32 {
@@ -181,43 +182,43 @@ mod tests {
 
     #[test]
     fn a_parameter_stands_once() {
-        let both = params("A=1&B=&A=1");
-        assert_eq!(code(both.once("A")), 20001);
-        assert_eq!(both.once("B").unwrap(), Some(""));
-        assert_eq!(both.given("B").unwrap(), None);
-        assert_eq!(both.once("C").unwrap(), None);
+        let both = parameters("A=1&B=&A=1");
+        assert_eq!(code(both.single("A")), 20001);
+        assert_eq!(both.single("B").unwrap(), Some(""));
+        assert_eq!(both.non_empty("B").unwrap(), None);
+        assert_eq!(both.single("C").unwrap(), None);
     }
 
     #[test]
     fn a_text_is_counted_in_characters() {
-        let text = |max| params("A=%C3%A4%C3%A4").text("A", max, codes::BODY_TOO_LONG);
+        let text = |max| parameters("A=%C3%A4%C3%A4").text("A", max, codes::BODY_TOO_LONG);
         assert_eq!(text(2).unwrap().as_deref(), Some("ää"));
         assert_eq!(code(text(1)), 50504);
     }
 
     #[test]
     fn words_are_read_in_any_case() {
-        assert_eq!(params("A=TRUE").boolean("A").unwrap(), Some(true));
-        assert_eq!(params("A=False").boolean("A").unwrap(), Some(false));
-        assert_eq!(code(params("A=yes").boolean("A")), 20001);
-        assert_eq!(code(params("A=").boolean("A")), 20001);
-        assert_eq!(params("A=get").method("A").unwrap(), Some(Method::Get));
-        assert_eq!(code(params("A=put").method("A")), 20001);
+        assert_eq!(parameters("A=TRUE").boolean("A").unwrap(), Some(true));
+        assert_eq!(parameters("A=False").boolean("A").unwrap(), Some(false));
+        assert_eq!(code(parameters("A=yes").boolean("A")), 20001);
+        assert_eq!(code(parameters("A=").boolean("A")), 20001);
+        assert_eq!(parameters("A=get").method("A").unwrap(), Some(Method::Get));
+        assert_eq!(code(parameters("A=put").method("A")), 20001);
     }
 
     #[test]
     fn attributes_are_a_json_object() {
-        assert_eq!(params("").attributes(10).unwrap(), None);
-        let some = params("Attributes={}").attributes(10).unwrap();
+        assert_eq!(parameters("").attributes(10).unwrap(), None);
+        let some = parameters("Attributes={}").attributes(10).unwrap();
         assert_eq!(some.as_deref(), Some("{}"));
-        assert_eq!(code(params("Attributes=[]").attributes(10)), 50304);
-        assert_eq!(code(params("Attributes=").attributes(10)), 50304);
-        assert_eq!(code(params("Attributes={}").attributes(1)), 50303);
+        assert_eq!(code(parameters("Attributes=[]").attributes(10)), 50304);
+        assert_eq!(code(parameters("Attributes=").attributes(10)), 50304);
+        assert_eq!(code(parameters("Attributes={}").attributes(1)), 50303);
     }
 
     #[test]
     fn an_empty_url_removes_it() {
-        let url = |body: &str| params(body).url("A", |e| codes::url(e, codes::PRE_WEBHOOK_URL));
+        let url = |body: &str| parameters(body).url("A", |e| codes::url(e, codes::PRE_WEBHOOK_URL));
         assert_eq!(url("").unwrap(), None);
         assert_eq!(url("A=").unwrap(), Some(None));
         assert!(
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn filters_are_names_of_events() {
-        let events = |body: &str| params(body).events("F", EventName::fits_autocreation);
+        let events = |body: &str| parameters(body).events("F", EventName::fits_autocreation);
         assert_eq!(events("").unwrap(), None);
         assert_eq!(events("F=").unwrap(), Some(vec![]));
         let added = EventName::OnMessageAdded;
@@ -256,7 +257,7 @@ mod tests {
             ("", Err(1)),
             ("60", Err(1)),
         ] {
-            let timer = params(&format!("T={text}")).timer(
+            let timer = parameters(&format!("T={text}")).timer(
                 "T",
                 60,
                 codes::INACTIVE_TIMER,
@@ -272,8 +273,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused_aloud() {
-        assert_eq!(code(params("MediaSid=ME1").refuse(&["MediaSid"])), 20001);
-        assert!(params("MediaSid=&Body=x").refuse(&["MediaSid"]).is_ok());
+    fn an_unsupported_parameter_is_refused_unless_it_is_empty() {
+        assert_eq!(
+            code(parameters("MediaSid=ME1").refuse_unsupported(&["MediaSid"])),
+            20001
+        );
+        assert!(
+            parameters("MediaSid=&Body=x")
+                .refuse_unsupported(&["MediaSid"])
+                .is_ok()
+        );
     }
 }
