@@ -16,6 +16,7 @@ pub mod response;
 pub mod rest;
 pub mod simulator;
 pub mod system;
+pub mod table;
 pub mod wire;
 
 /// Each test takes a system of its own, and runs on both engines.

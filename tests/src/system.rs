@@ -6,8 +6,7 @@
 //! and [`crate::items`] what the table holds and no door shows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use axum::Router;
@@ -18,15 +17,15 @@ use carriers::{Receivers, Senders};
 use http::Request;
 use http_body_util::BodyExt;
 use local::dispatcher::Dispatcher;
-use local::stack;
 use local::tasks::Tasks;
+use local::{stack, stream};
 use routing::AccountSid;
 use service::{Allowed, App, Caller, Clock, PublicUrl};
-use store::{Store, engine_config};
 use tower::ServiceExt;
 
-use crate::engine::{EngineKind, endpoint};
+use crate::engine::EngineKind;
 use crate::response::Response;
+use crate::table::TestTable;
 use crate::wire::Wire;
 
 pub const ACCOUNT: &str = "AC00000000000000000000000000000000";
@@ -46,41 +45,21 @@ pub struct TestSystem {
     pub(crate) router: Router,
     pub app: App,
     pub tasks: Tasks,
-    endpoint: String,
-    table: String,
+    table: TestTable,
     pub wire: Wire,
     dispatcher: Option<Arc<Dispatcher>>,
 }
 
 impl TestSystem {
-    pub async fn start(kind: EngineKind) -> TestSystem {
-        TestSystem::with_twilio(kind, None).await
+    pub async fn start(engine: EngineKind) -> TestSystem {
+        TestSystem::with_twilio(engine, None).await
     }
 
     /// A system that reaches Twilio's API at this URL, or has no credentials for it.
-    pub async fn with_twilio(kind: EngineKind, twilio_api_url: Option<&str>) -> TestSystem {
-        static TABLES: AtomicU64 = AtomicU64::new(0);
-        let run = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        let table = format!("test-{run}-{}", TABLES.fetch_add(1, Ordering::Relaxed));
-        let wire = Wire::default();
-        let endpoint = endpoint(kind).await;
-        let config = engine_config(&endpoint).http_client(wire.clone());
-        let store = Store::new(Store::client(config), &table);
-        // A busy engine may throttle. The second request finds the table that the first one made.
-        let mut created = store.create_table().await;
-        for _ in 1..CREATE_ATTEMPTS_MAX {
-            if created.is_ok() {
-                break;
-            }
-            created = store.create_table().await;
-        }
-        created.expect("a table");
-        wire.take_calls();
+    pub async fn with_twilio(engine: EngineKind, twilio_api_url: Option<&str>) -> TestSystem {
+        let table = TestTable::create(engine).await;
         let app = App {
-            store,
+            store: table.store(),
             caller: Caller::new(TOKEN, Allowed::loopback()),
             clock: Clock::default(),
             account: AccountSid::parse(ACCOUNT).expect("a SID"),
@@ -90,7 +69,7 @@ impl TestSystem {
                 simulator: Some(Outbox::default()),
             },
         };
-        TestSystem::assembled(app, endpoint, table, wire)
+        TestSystem::assembled(app, table)
     }
 
     /// Other functions over the same table and with the same clock: they reach Twilio's API at this URL, or have no
@@ -98,27 +77,24 @@ impl TestSystem {
     pub fn twilio_at(&self, url: Option<&str>) -> TestSystem {
         let mut app = self.app.clone();
         app.senders.twilio = url.map(sender);
-        let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
-        TestSystem::assembled(app, endpoint, table, self.wire.clone())
+        TestSystem::assembled(app, self.table.clone())
     }
 
     /// Other functions over the same table: webhooks and carriers' APIs may be at these inside addresses alone.
     pub fn calling(&self, allowed: Allowed) -> TestSystem {
         let mut app = self.app.clone();
         app.caller = Caller::new(TOKEN, allowed);
-        let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
-        TestSystem::assembled(app, endpoint, table, self.wire.clone())
+        TestSystem::assembled(app, self.table.clone())
     }
 
     /// Other functions over the same table, behind another public URL.
     pub fn behind(&self, public_url: &str) -> TestSystem {
         let mut app = self.app.clone();
         app.public_url = PublicUrl::parse(public_url).expect("a URL");
-        let (endpoint, table) = (self.endpoint.clone(), self.table.clone());
-        TestSystem::assembled(app, endpoint, table, self.wire.clone())
+        TestSystem::assembled(app, self.table.clone())
     }
 
-    fn assembled(app: App, endpoint: String, table: String, wire: Wire) -> TestSystem {
+    fn assembled(app: App, table: TestTable) -> TestSystem {
         let receivers = Receivers {
             twilio: Some(credentials()),
             simulator: None,
@@ -128,32 +104,51 @@ impl TestSystem {
             router: stack::router(app.clone(), TOKEN.to_owned(), receivers, tasks.clone()),
             app,
             tasks,
-            endpoint,
+            wire: table.wire.clone(),
             table,
-            wire,
             dispatcher: None,
         }
     }
 
     /// The URL of the engine that holds the table.
     pub fn endpoint(&self) -> &str {
-        &self.endpoint
+        self.table.endpoint()
     }
 
+    /// The table's name.
     pub fn table(&self) -> &str {
-        &self.table
+        self.table.name()
     }
 
     /// A client that goes around the wire: it meets no fault and is not billed.
     pub fn client(&self) -> Client {
-        Store::client(engine_config(&self.endpoint))
+        self.table.client()
     }
 
     /// Starts the stream and the clock: from now on the consumers run by themselves.
-    pub async fn start_dispatcher(mut self) -> TestSystem {
-        let (app, tasks) = (self.app.clone(), self.tasks.clone());
-        let dispatcher = Dispatcher::start(app, tasks, &self.endpoint).await;
-        self.dispatcher = Some(Arc::new(dispatcher.expect("a stream")));
+    pub async fn start_dispatcher(self) -> TestSystem {
+        let client = stream::client_config(self.endpoint()).build();
+        self.start_dispatcher_with(client).await
+    }
+
+    /// As [`TestSystem::start_dispatcher`]; the stream is read over this wire.
+    pub async fn start_dispatcher_over(self, wire: &Wire) -> TestSystem {
+        let client = stream::client_config(self.endpoint()).http_client(wire.clone());
+        self.start_dispatcher_with(client.build()).await
+    }
+
+    async fn start_dispatcher_with(
+        mut self,
+        config: aws_sdk_dynamodbstreams::Config,
+    ) -> TestSystem {
+        let dispatcher = Dispatcher::with_stream_client(
+            self.app.clone(),
+            self.tasks.clone(),
+            aws_sdk_dynamodbstreams::Client::from_conf(config),
+            self.table.writers(),
+            &self.table.writes,
+        );
+        self.dispatcher = Some(Arc::new(dispatcher.await.expect("a stream")));
         self
     }
 
@@ -185,9 +180,6 @@ impl TestSystem {
         }
     }
 }
-
-/// How many requests for a new table are sent.
-const CREATE_ATTEMPTS_MAX: usize = 10;
 
 fn sender(url: &str) -> Sender {
     Sender::new(credentials(), url)

@@ -44,7 +44,7 @@ async fn stop_by_stop(app: &App, tasks: &Tasks, by: Duration) -> Result<(), Adva
         if deadline.passed() {
             break;
         }
-        let next = next(app, now).await?;
+        let next = next_due(app, now).await?;
         app.clock
             .advance(between(now, next.unwrap_or(target).min(target)));
     }
@@ -59,12 +59,12 @@ async fn tick(app: &App, tasks: &Tasks) -> Result<(), AdvanceError> {
     Ok(())
 }
 
-/// The first instant after `now` at which something falls due.
-async fn next(app: &App, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+/// The first instant after `after` at which something falls due.
+pub(crate) async fn next_due(app: &App, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let deadline = Deadline::after(TIME_MAX);
     let mut first: Option<Timestamp> = None;
     for shard in 0..SHARDS {
-        let at = app.store.due_next(shard, now, deadline).await?;
+        let at = app.store.due_next(shard, after, deadline).await?;
         first = first.into_iter().chain(at).min();
     }
     Ok(first)

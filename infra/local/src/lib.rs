@@ -11,3 +11,4 @@ pub mod simulator;
 pub mod stack;
 pub mod stream;
 pub mod tasks;
+pub mod writes;

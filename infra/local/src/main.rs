@@ -5,13 +5,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use carriers::simulator::outbox::Outbox;
-use local::dispatcher::Dispatcher;
+use local::dispatcher::{Dispatcher, START_TIME_MAX};
 use local::engine::Engine;
 use local::options::{self, Command, HELP, Options, Storage};
 use local::stack;
 use local::tasks::Tasks;
+use local::writes::{Writers, Writes};
 use service::{App, Config};
-use store::{Store, engine_config};
+use store::{Deadline, Store, engine_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -76,13 +77,19 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let endpoint = engine
         .as_ref()
         .map_or(endpoint, |engine| engine.endpoint_url());
-    let store = Store::new(Store::client(engine_config(&endpoint)), &config.table);
-    store.create_table().await?;
+    let writers = match engine {
+        Some(_) => Writers::ThisProcess,
+        None => Writers::AnyProcess,
+    };
+    let writes = Writes::default();
+    let client = Store::client(writes.observe(engine_config(&endpoint)));
+    let store = Store::new(client, &config.table);
+    store.create_table(Deadline::after(START_TIME_MAX)).await?;
 
     let mut app = App::new(store, &config);
     app.senders.simulator = Some(Outbox::default());
     let tasks = Tasks::new(app.clone());
-    let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), &endpoint);
+    let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), &endpoint, writers, &writes);
     let dispatcher = dispatcher
         .await
         .map_err(|error| -> Box<dyn Error> { error })?;
@@ -105,7 +112,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the local stack does without being told.
+/// The values of the variables that the local stack does not need.
 fn default(name: &str, url: &str) -> Option<String> {
     match name {
         "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
@@ -126,7 +133,7 @@ Crosspoint is ready at {url}, with its table {data}.
   account SID  {account}
   auth token   {token}
 
-Try it: a number, a conversation for whoever writes to it, a message, and what came of it.
+Try it: a number, a conversation for each sender who writes to it, a message, and the conversations.
 
   curl -u {account}:{token} {url}/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json \\
        -d PhoneNumber=%2B15550002222 -d Carrier=simulator
@@ -135,7 +142,7 @@ Try it: a number, a conversation for whoever writes to it, a message, and what c
   curl {url}/inbound/simulator -d From=%2B15550001111 -d To=%2B15550002222 -d Body=Hello
   curl -u {account}:{token} {url}/v1/Conversations
 
-What is sent out is at {url}/simulator/outbox, and time goes by with
+The messages that we send are at {url}/simulator/outbox. Move the clock with
 
   curl {url}/simulator/clock -d Advance=PT11M
 
@@ -144,13 +151,13 @@ Ctrl-C ends it.
     )
 }
 
-#[expect(clippy::print_stdout, reason = "what a person at the terminal is told")]
+#[expect(clippy::print_stdout, reason = "a person at the terminal reads it")]
 fn say(text: &str) {
     print!("{text}");
 }
 
-/// The whole chain of causes.
-#[expect(clippy::print_stderr, reason = "what a person at the terminal is told")]
+/// Prints an error with its whole chain of causes.
+#[expect(clippy::print_stderr, reason = "a person at the terminal reads it")]
 fn complain(error: &dyn Error) {
     eprintln!("crosspoint: {error}");
     let mut cause = error.source();

@@ -1,7 +1,8 @@
-//! The table's stream, read as Lambda reads it: what is new goes to the doorbell.
+//! The table's stream, read as Lambda reads it: each new record goes to the doorbell.
 //!
-//! It begins with what comes after its start; what came before is the sweep's. Not required for correctness: the sweep
-//! finds what this reader misses.
+//! The reader begins with the records that come after its start; the sweep finds what came before. While nothing happens
+//! the reader rests: after each round without a record it waits longer, until this process has written or the longest
+//! pause is over. Not required for correctness: the sweep finds what this reader misses.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,10 +13,17 @@ use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType};
 use dispatch::doorbell::{self, Ring};
 use service::ErrorChain;
 use service::dispatch::HandOff;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
-/// How often an open shard is asked for more. Lambda asks four times a second.
-const POLL: Duration = Duration::from_millis(10);
+use crate::writes::{Writers, Writes};
+
+/// The pause after a first round without a record; each further round doubles it. Lambda asks four times a second.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause where other processes write the table too. Where none does, no news means that nothing will come.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How many pages of a stream's shards are read. A page has a hundred shards, and a local engine one or two.
+const SHARD_PAGES_MAX: usize = 10;
 /// How often new shards are looked for.
 const SHARDS_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after a failure.
@@ -23,7 +31,12 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A client for the streams of an engine that checks no credentials.
 pub fn client(endpoint: &str) -> Client {
-    let config = aws_sdk_dynamodbstreams::Config::builder()
+    Client::from_conf(client_config(endpoint).build())
+}
+
+/// The configuration of such a client.
+pub fn client_config(endpoint: &str) -> aws_sdk_dynamodbstreams::config::Builder {
+    aws_sdk_dynamodbstreams::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
@@ -33,40 +46,52 @@ pub fn client(endpoint: &str) -> Client {
             None,
             None,
             "engine",
-        ));
-    Client::from_conf(config.build())
+        ))
 }
 
 /// A reader of one stream.
 pub struct Stream {
     client: Client,
     arn: String,
-    /// Of each open shard, where to go on.
+    /// The next iterator of each open shard.
     iterators: HashMap<String, String>,
     known: HashSet<String>,
+    writers: Writers,
+    news: watch::Receiver<u64>,
+    /// Keeps the channel of the news open.
+    _writes: Writes,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Stream {
-    /// A reader of what comes from now on.
+    /// A reader of the records that come from now on.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn open(client: Client, arn: String) -> Result<Stream, Failure> {
+    pub async fn open(
+        client: Client,
+        arn: String,
+        writers: Writers,
+        writes: &Writes,
+    ) -> Result<Stream, Failure> {
         let mut stream = Stream {
             client,
             arn,
             iterators: HashMap::new(),
             known: HashSet::new(),
+            writers,
+            news: writes.subscribe(),
+            _writes: writes.clone(),
         };
         stream.find_shards(ShardIteratorType::Latest).await?;
         Ok(stream)
     }
 
-    /// Reads on, and rings, until the task is ended.
+    /// Reads on and rings, until the task is ended.
     pub async fn pump(mut self, hand_off: impl HandOff) {
         let mut looked = Instant::now();
+        let mut empty_rounds = 0;
         loop {
             let rung = self.read(&hand_off).await;
             let shards_due = self.iterators.is_empty() || looked.elapsed() > SHARDS_EVERY;
@@ -78,20 +103,36 @@ impl Stream {
                 _ => Ok(()),
             };
             match rung.and_then(|read| found.map(|()| read)) {
-                Ok(0) => tokio::time::sleep(POLL).await,
-                Ok(_) => {}
+                Ok(0) => {
+                    let news = self.rest(empty_rounds).await;
+                    empty_rounds = if news { 0 } else { empty_rounds + 1 };
+                }
+                Ok(_) => empty_rounds = 0,
                 Err(error) => {
                     tracing::warn!(
                         error = %ErrorChain(&*error),
-                        "the stream can't be read; trying again"
+                        "failed to read the stream; trying again"
                     );
-                    tokio::time::sleep(FAILURE_PAUSE).await;
-                    // All over again: what rings twice harms nothing, and what is missed waits for the sweep.
+                    sleep(FAILURE_PAUSE).await;
+                    // From the beginning: a second ring for one record harms nothing.
                     self.iterators.clear();
                     self.known.clear();
                     let _ = self.find_shards(ShardIteratorType::TrimHorizon).await;
                 }
             }
+        }
+    }
+
+    /// Waits until it is time for the next round. Returns whether there is news.
+    async fn rest(&mut self, empty_rounds: u32) -> bool {
+        // However fast this process writes, the rounds keep this distance.
+        sleep(PAUSE_MIN).await;
+        match pause_after(empty_rounds, self.writers) {
+            Some(pause) => {
+                let news = timeout(pause - PAUSE_MIN, self.news.changed()).await;
+                matches!(news, Ok(Ok(())))
+            }
+            None => self.news.changed().await.is_ok(),
         }
     }
 
@@ -121,7 +162,7 @@ impl Stream {
     /// Opens the shards that are not known yet.
     async fn find_shards(&mut self, from: ShardIteratorType) -> Result<(), Failure> {
         let mut last: Option<String> = None;
-        loop {
+        for _ in 0..SHARD_PAGES_MAX {
             let answer = self
                 .client
                 .describe_stream()
@@ -152,12 +193,23 @@ impl Stream {
             }
             last = description.last_evaluated_shard_id;
             if last.is_none() {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 }
 
+/// The pause after so many empty rounds in a row (the one before it not counted); `None`: until there is news.
+fn pause_after(empty_rounds: u32, writers: Writers) -> Option<Duration> {
+    let pause = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(empty_rounds));
+    match writers {
+        Writers::ThisProcess => Some(pause).filter(|pause| *pause <= PAUSE_MAX),
+        Writers::AnyProcess => Some(pause.min(PAUSE_MAX)),
+    }
+}
+
+/// The ring of a new log entry; `None` for any other record.
 fn ring(record: &Record) -> Option<Ring> {
     if record.event_name != Some(OperationType::Insert) {
         return None;
@@ -168,4 +220,28 @@ fn ring(record: &Record) -> Option<Ring> {
         conversation: store::rung(text("pk")?, text("sk")?)?,
         sequence: record.sequence_number.clone()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reader_rests_longer_from_round_to_round() {
+        let pauses = |writers, rounds: &[u32]| -> Vec<Option<u64>> {
+            let ms = |pause: Duration| u64::try_from(pause.as_millis()).unwrap();
+            let pause = |round: &u32| pause_after(*round, writers).map(ms);
+            rounds.iter().map(pause).collect()
+        };
+        let rounds = [0, 1, 2, 6, 7, 60, u32::MAX];
+        let first = [Some(10), Some(20), Some(40), Some(640)];
+        assert_eq!(
+            pauses(Writers::ThisProcess, &rounds),
+            [&first[..], &[None; 3]].concat()
+        );
+        assert_eq!(
+            pauses(Writers::AnyProcess, &rounds),
+            [&first[..], &[Some(1_000); 3]].concat()
+        );
+    }
 }

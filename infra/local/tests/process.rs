@@ -2,11 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use local::engine::Engine;
+use local::stack::{self, Served};
 
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
 const TOKEN: &str = "localdevelopmenttoken";
@@ -280,6 +289,68 @@ fn what_is_wrong_at_the_start_is_said_in_one_message() {
                 .unwrap()
                 .contains("--data-dir")
     );
+}
+
+/// An engine that throttles the first requests of each operation, and hands the others on to the engine behind it.
+fn throttling_engine(throttled: usize, behind: String) -> impl Future<Output = Served> {
+    let asked: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let client = reqwest::Client::new();
+    let router = Router::new().fallback(move |request: Request| {
+        let (asked, client, behind) = (asked.clone(), client.clone(), behind.clone());
+        async move {
+            let target = request.headers().get("x-amz-target").cloned().unwrap();
+            let target = target.to_str().unwrap().to_owned();
+            let number = {
+                let mut asked = asked.lock().unwrap();
+                let number = asked.entry(target).or_default();
+                *number += 1;
+                *number
+            };
+            let builder = Response::builder().header("Content-Type", "application/x-amz-json-1.0");
+            if number <= throttled {
+                let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"too much"}"#;
+                return builder.status(400).body(Body::from(body)).unwrap();
+            }
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap();
+            let handed_on = client.post(&behind).headers(parts.headers).body(body);
+            let response = handed_on.send().await.unwrap();
+            let status = response.status();
+            let body = response.bytes().await.unwrap();
+            builder.status(status).body(Body::from(body)).unwrap()
+        }
+    });
+    async move { stack::serve(stack::listen(0).await.unwrap(), router).unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_starts_at_an_engine_that_throttles_the_first_requests() {
+    let engine = Engine::in_memory().unwrap().serve().await.unwrap();
+    let throttling = throttling_engine(4, engine.endpoint_url()).await;
+    let arguments = ["--port", "0", "--dynamodb-endpoint", &throttling.url()];
+    let stack = tokio::task::block_in_place(|| Stack::start(&arguments));
+    stack
+        .post("/v1/Configuration/Addresses", AUTOCREATE)
+        .await
+        .unwrap();
+    assert!(stack.message(1).await);
+    assert_eq!(stack.bodies().await, ["message 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_at_an_engine_that_always_throttles_ends_and_says_why() {
+    let engine = Engine::in_memory().unwrap().serve().await.unwrap();
+    let throttling = throttling_engine(usize::MAX, engine.endpoint_url()).await;
+    let arguments = ["--port", "0", "--dynamodb-endpoint", &throttling.url()];
+    let ended = tokio::task::block_in_place(|| output(&mut command(&arguments)));
+    assert!(!ended.status.success());
+    let said = String::from_utf8(ended.stderr).unwrap();
+    for word in [
+        "failed to create the table",
+        "ProvisionedThroughputExceeded",
+    ] {
+        assert!(said.contains(word), "{said}");
+    }
 }
 
 /// A tour that waits for something which never comes ends.

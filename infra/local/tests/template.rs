@@ -17,7 +17,7 @@ use service::{App, Config, RECEIVE_TIME};
 use store::table::{
     GSI1, GSI2, INDEX_PROJECTION, PARTITION_KEY, SORT_KEY, STREAM_VIEW, TTL_ATTRIBUTE,
 };
-use store::{Store, engine_config};
+use store::{Deadline, Store, engine_config};
 
 /// An HTTP API waits no longer for a function.
 const GATEWAY_TIME: Duration = Duration::from_secs(30);
@@ -457,7 +457,10 @@ async fn the_clock_that_is_deployed_is_understood() {
     let engine = Engine::in_memory().unwrap().serve().await.unwrap();
     let client = Store::client(engine_config(engine.endpoint_url()));
     let store = Store::new(client, "crosspoint");
-    store.create_table().await.unwrap();
+    store
+        .create_table(Deadline::after(Duration::from_secs(10)))
+        .await
+        .unwrap();
     let config = Config::read(|name| match name {
         "CROSSPOINT_ACCOUNT_SID" => Some(format!("AC{}", "0".repeat(32))),
         "CROSSPOINT_AUTH_TOKEN" => Some("token".to_owned()),

@@ -141,17 +141,14 @@ impl Store {
     }
 
     /// Makes the table if it is not there. Deployed, the template does.
-    pub async fn create_table(&self) -> Result<(), StoreError> {
-        table::create(&self.client, &self.table).await
+    pub async fn create_table(&self, deadline: Deadline) -> Result<(), StoreError> {
+        table::create(&self.client, &self.table, deadline).await
     }
 
     /// The ARN of the table's stream, where it has one.
-    pub async fn stream_arn(&self) -> Result<Option<String>, StoreError> {
-        let described = self.client.describe_table().table_name(&self.table).send();
-        let described = described.await.map_err(|error| StoreError::Refused {
-            operation: "describe the table",
-            source: Box::new(error),
-        })?;
+    pub async fn stream_arn(&self, deadline: Deadline) -> Result<Option<String>, StoreError> {
+        let send = || self.client.describe_table().table_name(&self.table).send();
+        let described = attempt::read("describe the table", deadline, send).await?;
         Ok(described.table.and_then(|table| table.latest_stream_arn))
     }
 

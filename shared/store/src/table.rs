@@ -1,13 +1,15 @@
 //! The table's shape, of which this is the one source, and its making where no template makes it.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
     TimeToLiveSpecification,
 };
 
-use crate::error::{Source, StoreError};
+use crate::attempt::{self, Deadline, Written};
+use crate::error::StoreError;
 
 /// An index: its name, and the names of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +42,7 @@ pub const STREAM_VIEW: StreamViewType = StreamViewType::KeysOnly;
 pub const TTL_ATTRIBUTE: &str = "ttl";
 
 /// Makes the table if it is not there: on demand, with its indexes, stream and TTL. For the local stack and tests.
-pub async fn create(client: &Client, table: &str) -> Result<(), StoreError> {
-    let refused = |error: Source| StoreError::Refused {
-        operation: "create the table",
-        source: error,
-    };
+pub async fn create(client: &Client, table: &str, deadline: Deadline) -> Result<(), StoreError> {
     let indexes = [GSI1, GSI2].map(|index| {
         let builder = GlobalSecondaryIndex::builder()
             .index_name(index.name)
@@ -84,34 +82,27 @@ pub async fn create(client: &Client, table: &str) -> Result<(), StoreError> {
         .stream_enabled(true)
         .stream_view_type(STREAM_VIEW)
         .build();
-    let created = request
+    let request = request
         .set_key_schema(Some(schema(PARTITION_KEY, SORT_KEY)))
-        .stream_specification(stream.expect("the switch is set"))
-        .send()
-        .await;
-    match created {
-        Ok(_) => {}
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_in_use_exception()) =>
-        {
-            return Ok(());
-        }
-        Err(error) => return Err(refused(Box::new(error))),
+        .stream_specification(stream.expect("the switch is set"));
+    let send = || request.clone().send();
+    let there = CreateTableError::is_resource_in_use_exception;
+    if let Written::Failed(_) =
+        attempt::write("create the table", deadline, send, there, |_| false).await?
+    {
+        return Ok(());
     }
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name(TTL_ATTRIBUTE)
         .build();
     let ttl = ttl.expect("the switch and the name are set");
-    client
+    let request = client
         .update_time_to_live()
         .table_name(table)
-        .time_to_live_specification(ttl)
-        .send()
-        .await
-        .map_err(|error| refused(Box::new(error)))?;
+        .time_to_live_specification(ttl);
+    let send = || request.clone().send();
+    attempt::read("set the table's time to live", deadline, send).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ extern crate tests;
 
 mod clock;
 mod doorbell;
+mod idle;
 mod number_webhook;
 mod post;
 mod post_faults;
