@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use carriers::webhook::signature;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -66,8 +67,17 @@ fn event(method: &str, host: &str, path: &str) -> Value {
     })
 }
 
+/// A message from Twilio, with the signature of this URL. It names no account, so no function takes it.
+fn signed(path: &str, url: &str) -> Value {
+    let mut event = event("POST", "example.com", path);
+    let signature = signature::sign("other", url, [("From", "+15550001111")]);
+    event["headers"]["x-twilio-signature"] = signature.into();
+    event
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_function_answers_whatever_comes_and_lives_on() {
+async fn the_function_answers_every_event_and_lives_on() {
+    let twilio = "https://crosspoint.example/key/inbound/twilio";
     let cases = [
         (event("POST", "example.com", "/inbound/nobody"), 404),
         (event("POST", "a.b.127.0.0.1:9", "/inbound/nobody"), 404),
@@ -76,11 +86,23 @@ async fn the_function_answers_whatever_comes_and_lives_on() {
         (event("GET", "example.com", "/inbound/twilio"), 405),
         (event("POST", "example.com", "/inbound/simulator"), 404),
         (event("POST", "example.com", "/inbound/twilio"), 400),
+        // The path of the public URL stands before a path once, and in the signed URL once.
+        (event("POST", "example.com", "/key/inbound/twilio"), 400),
+        (signed("/key/key/inbound/twilio", twilio), 404),
+    ];
+    // A signature that does not fit is another refusal than an account that does not.
+    let refused = [
+        (signed("/key/inbound/twilio", twilio), "AccountSid"),
+        (
+            signed("/key/inbound/twilio", &twilio.replace("/key", "")),
+            "X-Twilio-Signature",
+        ),
     ];
     let (answers, mut answered_with) = unbounded_channel();
     // What is no request at all fails by itself, and the next one is answered.
     let mut events: VecDeque<Value> = [json!({"what": "is this"})].into();
     events.extend(cases.iter().map(|(event, _)| event.clone()));
+    events.extend(refused.iter().map(|(event, _)| event.clone()));
     let runtime = Runtime {
         events: Arc::new(Mutex::new(events)),
         answers,
@@ -108,7 +130,7 @@ async fn the_function_answers_whatever_comes_and_lives_on() {
         .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
         .env("CROSSPOINT_ACCOUNT_SID", format!("AC{}", "0".repeat(32)))
         .env("CROSSPOINT_AUTH_TOKEN", "token")
-        .env("CROSSPOINT_PUBLIC_URL", "https://crosspoint.example")
+        .env("CROSSPOINT_PUBLIC_URL", "https://crosspoint.example/key/")
         .env("CROSSPOINT_TABLE", "crosspoint")
         .env(
             "CROSSPOINT_TWILIO_ACCOUNT_SID",
@@ -140,6 +162,16 @@ async fn the_function_answers_whatever_comes_and_lives_on() {
         );
         let text: Value = serde_json::from_str(body["body"].as_str().unwrap()).unwrap();
         assert!(text["message"].is_string());
+    }
+    for (event, reason) in refused {
+        let (_, body) = answer(
+            tokio::time::timeout(wait, answered_with.recv())
+                .await
+                .unwrap(),
+        );
+        assert_eq!(body["statusCode"], 403, "{event} {body}");
+        let text = body["body"].as_str().unwrap();
+        assert!(text.contains(reason), "{event} {text}");
     }
     assert!(function.try_wait().unwrap().is_none(), "the function lives");
     function.kill().await.unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-/// What `cargo run` is told.
+/// The options of `cargo run`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// 0: any free port.
@@ -12,16 +12,16 @@ pub struct Options {
     pub storage: Storage,
 }
 
-/// Where the table lives.
+/// The engine that keeps the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     OnDisk(PathBuf),
     InMemory,
-    /// Anything that speaks DynamoDB.
+    /// The URL of a server that speaks DynamoDB.
     Endpoint(String),
 }
 
-/// What the command line asks for.
+/// What a command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Run(Options),
@@ -35,22 +35,22 @@ Usage: cargo run -- [options]
   --port N                  listen on port N of 127.0.0.1 (9010)
   --data-dir DIR            keep the table in DIR (.crosspoint)
   --in-memory               keep the table in memory
-  --dynamodb-endpoint URL   keep the table there: DynamoDB Local, or anything that speaks DynamoDB
+  --dynamodb-endpoint URL   keep the table at DynamoDB Local, or at another server that speaks DynamoDB
 
 Environment:
   CROSSPOINT_ACCOUNT_SID, CROSSPOINT_AUTH_TOKEN
-                            open the API and sign what is sent
-  CROSSPOINT_PUBLIC_URL     the address that carriers sign (the one listened on)
+                            open the API and sign the requests that Crosspoint sends
+  CROSSPOINT_PUBLIC_URL     the address that carriers sign (the address that the stack listens on)
   CROSSPOINT_TWILIO_ACCOUNT_SID, CROSSPOINT_TWILIO_AUTH_TOKEN
                             the account at Twilio; without them /inbound/twilio refuses everything
   CROSSPOINT_CALL_ALLOW     the inside networks that webhooks' URLs may lead to (127.0.0.0/8,::1)
-  RUST_LOG                  what is logged (info)
+  RUST_LOG                  the level of the log (info)
 ";
 
 const PORT: u16 = 9010;
 const DATA_DIR: &str = ".crosspoint";
 
-/// Reads the arguments, the program's name not among them.
+/// The command that the arguments give. The program's name is not one of them.
 pub fn read(
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
 ) -> Result<Command, lexopt::Error> {

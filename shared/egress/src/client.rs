@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// A server that has answered nobody yet, and its port.
+    /// A server that leaves connections waiting, and its port.
     async fn server() -> (TcpListener, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_url_and_what_nobody_answers_is_surely_not_sent() {
+    async fn a_request_without_a_url_or_a_connection_is_surely_not_sent() {
         let (listener, port) = server().await;
         drop(listener);
         let client = HttpClient::new(Allowed::loopback());

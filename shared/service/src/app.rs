@@ -1,4 +1,4 @@
-//! What every use case needs to act.
+//! What every use case needs.
 
 use carriers::Senders;
 use routing::{
@@ -9,7 +9,7 @@ use store::Store;
 
 use crate::{Caller, Clock, Config};
 
-/// The table, the way out, the clock, and whose account it is.
+/// The table, the way out, the clock, and the account.
 #[derive(Clone, Debug)]
 pub struct App {
     pub store: Store,
@@ -46,7 +46,7 @@ impl PublicUrl {
 }
 
 impl App {
-    /// What a configuration makes of a table, with the system's clock.
+    /// With the system's clock.
     pub fn new(store: Store, config: &Config) -> App {
         let caller = Caller::new(config.token.as_str(), config.call_allow.clone());
         App {
@@ -70,7 +70,7 @@ impl App {
         }
     }
 
-    /// A SID for a message whose carrier gave it none.
+    /// A SID for a message to which its carrier gave none.
     pub fn carrier_message_sid(&self) -> CarrierMessageSid {
         CarrierMessageSid::from_bytes(false, random())
     }
@@ -88,7 +88,7 @@ impl App {
         AddressConfigurationSid::of(address, random())
     }
 
-    /// Six bytes of time and ten of randomness: what sorts by SID sorts by creation.
+    /// Six bytes of time and ten of randomness: the order of SIDs is the order of creation.
     fn sortable(&self) -> [u8; 16] {
         let mut bytes: [u8; 16] = random();
         let ms = self.clock.now().as_millisecond().max(0).to_be_bytes();

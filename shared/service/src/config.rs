@@ -1,4 +1,4 @@
-//! Configuration from the environment: read once, at start; all problems in one message.
+//! Configuration from the environment. A function reads it once, at start; one message tells all its problems.
 
 use carriers::twilio;
 use carriers::{Receivers, Senders};
@@ -7,18 +7,18 @@ use routing::AccountSid;
 
 use crate::PublicUrl;
 
-/// What a function is told by its environment.
+/// The environment of a function.
 #[derive(Clone)]
 pub struct Config {
-    /// `CROSSPOINT_ACCOUNT_SID`: ours; opens the API.
+    /// `CROSSPOINT_ACCOUNT_SID`: Crosspoint's own; opens the API.
     pub account: AccountSid,
-    /// `CROSSPOINT_AUTH_TOKEN`: ours; opens the API and signs what we send.
+    /// `CROSSPOINT_AUTH_TOKEN`: Crosspoint's own; opens the API and signs the requests that Crosspoint sends.
     pub token: String,
-    /// `CROSSPOINT_PUBLIC_URL`: the address that carriers sign.
+    /// `CROSSPOINT_PUBLIC_URL`: the address that carriers sign and that links point to.
     pub public_url: PublicUrl,
     /// `CROSSPOINT_TABLE`: the table's name.
     pub table: String,
-    /// `CROSSPOINT_TWILIO_ACCOUNT_SID` and `CROSSPOINT_TWILIO_AUTH_TOKEN`, both or none.
+    /// `CROSSPOINT_TWILIO_ACCOUNT_SID` and `CROSSPOINT_TWILIO_AUTH_TOKEN`: both or neither.
     pub twilio: Option<twilio::Credentials>,
     /// `CROSSPOINT_TWILIO_API_URL`: the URL of Twilio's API; for a stand-in.
     pub twilio_api_url: PublicUrl,
@@ -27,13 +27,13 @@ pub struct Config {
     pub call_allow: Allowed,
 }
 
-/// Every problem, one a line.
+/// All problems, one on each line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("configuration is wrong:\n  {}", .0.join("\n  "))]
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
-    /// `lookup` tells the value of a variable, if it is set.
+    /// `lookup`: the value of a variable, if it is set.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
         let mut required = |name: &str| {
@@ -47,7 +47,7 @@ impl Config {
         let token = required("CROSSPOINT_AUTH_TOKEN");
         let public_url_text = required("CROSSPOINT_PUBLIC_URL");
         let table = required("CROSSPOINT_TABLE");
-        // A template's optional parameter is empty where it is not given.
+        // An optional parameter of the template is an empty variable.
         let given = |name| lookup(name).filter(|value| !value.is_empty());
         let twilio = (
             given("CROSSPOINT_TWILIO_ACCOUNT_SID"),

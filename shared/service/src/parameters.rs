@@ -1,4 +1,4 @@
-//! The parameters of webhooks, by name. What has no value is left out.
+//! The parameters of webhooks, by name. A parameter without a value is left out.
 
 use jiff::Timestamp;
 use routing::{
@@ -7,7 +7,7 @@ use routing::{
 };
 use serde::Serialize;
 
-/// A list of form parameters in the making.
+/// A list of form parameters.
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -22,7 +22,7 @@ impl Parameters {
     }
 }
 
-/// What a pre-action webhook is told.
+/// The parameters of a call to a pre-action webhook.
 pub(crate) fn of_pre_action(
     call: &PreActionCall,
     account: AccountSid,
@@ -84,7 +84,8 @@ pub(crate) fn of_pre_action(
     parameters.0
 }
 
-/// What a post-action webhook is told of the event in `place` of an entry, after so many failed attempts.
+/// The parameters of a delivery to a post-action webhook: of the event in `place` of an entry, after `failures` failed
+/// attempts.
 pub(crate) fn of_event(
     entry: &Entry,
     event: &Event,
@@ -160,7 +161,7 @@ pub(crate) fn of_event(
 }
 
 impl Parameters {
-    /// With milliseconds, as webhooks have them.
+    /// With milliseconds, as webhooks write times.
     fn time(&mut self, name: &str, at: Timestamp) {
         self.put(name, at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
     }
