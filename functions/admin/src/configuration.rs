@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use service::update_account;
 
 use crate::codes;
-use crate::conversations::{check_conversation_service, check_messaging_service};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
+use crate::services::{check_conversation_service, check_messaging_service};
 use crate::timer;
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {

@@ -19,6 +19,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
+use crate::services::check_messaging_service;
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
@@ -69,7 +70,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
 }
 
 pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
-    let wish = Wish::from_parameters(&request.parameters)?;
+    let wish = ConversationWish::from_parameters(&request.parameters)?;
     let new = NewConversation {
         service: ConversationServiceSid::DEFAULT,
         messaging_service: MessagingServiceSid::DEFAULT,
@@ -94,7 +95,7 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 }
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
-    let wish = Wish::from_parameters(&request.parameters)?;
+    let wish = ConversationWish::from_parameters(&request.parameters)?;
     let edit = ConversationEdit {
         friendly_name: wish.friendly_name,
         unique_name: wish.unique_name,
@@ -158,7 +159,7 @@ pub(crate) fn timers_json(view: &View) -> Value {
 }
 
 /// What a request gives, to create a conversation or to update it; `None` leaves a property as it is.
-struct Wish {
+struct ConversationWish {
     friendly_name: Option<String>,
     unique_name: Option<String>,
     attributes: Option<String>,
@@ -167,12 +168,12 @@ struct Wish {
     closed_s: Option<u64>,
 }
 
-impl Wish {
-    fn from_parameters(parameters: &Parameters) -> Result<Wish, Problem> {
+impl ConversationWish {
+    fn from_parameters(parameters: &Parameters) -> Result<ConversationWish, Problem> {
         parameters.refuse_unsupported(&UNSUPPORTED)?;
         parameters.check_dates()?;
         check_messaging_service(parameters.single("MessagingServiceSid")?)?;
-        Ok(Wish {
+        Ok(ConversationWish {
             friendly_name: parameters.text(
                 "FriendlyName",
                 Metadata::NAME_CHARACTERS_MAX,
@@ -211,22 +212,6 @@ fn unique_name(parameters: &Parameters) -> Result<Option<String>, Problem> {
     match name.as_ref().is_some_and(is_sid) {
         true => Err(codes::UNIQUE_NAME_IS_SID),
         false => Ok(name),
-    }
-}
-
-/// Refuses every messaging service but the default one.
-pub(crate) fn check_messaging_service(text: Option<&str>) -> Result<(), Problem> {
-    match text.map(MessagingServiceSid::parse) {
-        None | Some(Some(MessagingServiceSid::DEFAULT)) => Ok(()),
-        Some(_) => Err(codes::MESSAGING_SERVICE),
-    }
-}
-
-/// Refuses every conversation service but the default one.
-pub(crate) fn check_conversation_service(text: Option<&str>) -> Result<(), Problem> {
-    match text.map(ConversationServiceSid::parse) {
-        None | Some(Some(ConversationServiceSid::DEFAULT)) => Ok(()),
-        Some(_) => Err(codes::SERVICE_NOT_FOUND),
     }
 }
 
@@ -280,8 +265,8 @@ mod tests {
     use super::*;
     use carriers::Form;
 
-    fn wish_of(body: &str) -> Result<Wish, Problem> {
-        Wish::from_parameters(&Parameters::new(Form::parse(body.as_bytes()).unwrap()))
+    fn wish_of(body: &str) -> Result<ConversationWish, Problem> {
+        ConversationWish::from_parameters(&Parameters::new(Form::parse(body.as_bytes()).unwrap()))
     }
 
     #[test]

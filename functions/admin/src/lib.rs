@@ -11,6 +11,7 @@
 
 mod addresses;
 mod authentication;
+mod auto_creation;
 mod codes;
 mod configuration;
 mod conversations;
@@ -25,6 +26,7 @@ mod phone;
 mod problem;
 mod request;
 mod response;
+mod services;
 pub mod timer;
 mod webhooks;
 

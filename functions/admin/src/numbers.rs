@@ -73,7 +73,7 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let address = parameters.non_empty("PhoneNumber")?;
     let address = address.ok_or_else(|| codes::parameter("PhoneNumber", "is required"))?;
     let address = phone_number(address)?;
-    let wish = Wish::from_parameters(parameters)?;
+    let wish = NumberWish::from_parameters(parameters)?;
     let carrier = wish.carrier.unwrap_or(request.app().senders.default_name());
     let edit = |number| wish.apply(number);
     let number = create_number(request.app(), address, carrier, edit, request.deadline()).await?;
@@ -91,7 +91,7 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let (sid, address) = number_of(&request)?;
-    let wish = Wish::from_parameters(&request.parameters)?;
+    let wish = NumberWish::from_parameters(&request.parameters)?;
     let number = update_number(
         request.app(),
         &address,
@@ -143,7 +143,7 @@ fn phone_number(text: &str) -> Result<Address, Problem> {
 }
 
 /// The settings that a request gives, to create a number or to update it; `None` leaves a setting as it is.
-struct Wish {
+struct NumberWish {
     friendly_name: Option<String>,
     carrier: Option<CarrierName>,
     sms: CallWish,
@@ -160,8 +160,8 @@ struct CallWish {
 const UNBOUND: &str = "unbound";
 const ALWAYS: &str = "always";
 
-impl Wish {
-    fn from_parameters(parameters: &Parameters) -> Result<Wish, Problem> {
+impl NumberWish {
+    fn from_parameters(parameters: &Parameters) -> Result<NumberWish, Problem> {
         parameters.refuse_unsupported(&UNSUPPORTED)?;
         let name_too_long = codes::parameter("FriendlyName", "is longer than 64 characters");
         let carrier_invalid = codes::parameter("Carrier", "must be twilio or simulator");
@@ -172,7 +172,7 @@ impl Wish {
         };
         let inbound_webhook_invalid =
             codes::parameter("InboundWebhook", "must be unbound or always");
-        Ok(Wish {
+        Ok(NumberWish {
             friendly_name: parameters.text(
                 "FriendlyName",
                 FRIENDLY_NAME_CHARACTERS_MAX,
@@ -288,9 +288,9 @@ mod tests {
     use carriers::Form;
     use jiff::Timestamp;
 
-    fn wish(body: &str) -> Result<Wish, u32> {
+    fn wish(body: &str) -> Result<NumberWish, u32> {
         let parameters = Parameters::new(Form::parse(body.as_bytes()).unwrap());
-        Wish::from_parameters(&parameters).map_err(|problem| problem.code)
+        NumberWish::from_parameters(&parameters).map_err(|problem| problem.code)
     }
 
     fn number() -> NumberSettings {
