@@ -4,6 +4,9 @@
 //! carrier, and hands the message on. A carrier whose proof is not configured is refused. A message that was taken gets
 //! the carrier's own response. A message that the carrier must send again gets a 5xx, and a refused request a 4xx, both
 //! with a JSON error.
+//!
+//! A message that its carrier surely sent, and that can't be read, is taken too, once it is in the journal. A repetition
+//! could not be read either, and Twilio repeats a 4xx as often as a 5xx where the number's webhook has `rp=all`.
 
 mod response;
 
@@ -11,11 +14,11 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
-use carriers::{Receivers, RequestError};
+use carriers::{Arrival, Receivers, RequestError};
 use futures_util::FutureExt;
 use http::{Request, Response};
-use routing::{CarrierName, Inbound};
-use service::{App, RECEIVE_TIME, receive};
+use routing::CarrierName;
+use service::{App, RECEIVE_TIME, ReceiveError, journal_unreadable, receive};
 use store::Deadline;
 
 /// The parts that the function needs to answer.
@@ -37,25 +40,32 @@ async fn guarded(respond: impl Future<Output = Response<Bytes>>) -> Response<Byt
     AssertUnwindSafe(respond)
         .catch_unwind()
         .await
-        .unwrap_or_else(|_| {
-            tracing::error!("the handler of an inbound message panicked");
-            response::failed()
-        })
+        .unwrap_or_else(|_| response::panicked())
 }
 
 async fn respond(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
     let deadline = Deadline::after(RECEIVE_TIME);
-    let (carrier, message) = match read(door, &request) {
+    let (carrier, arrival) = match read(door, &request) {
         Ok(read) => read,
         Err(error) => return response::refused(request.uri().path(), &error),
     };
-    let message_sid = message.key.sid;
-    let received = receive(&door.app, message, deadline).await;
-    response::received(carrier, message_sid, received)
+    match arrival {
+        Arrival::Message(inbound) => {
+            let message_sid = inbound.key.sid;
+            let received = receive(&door.app, inbound, deadline).await;
+            let reply = received.map(|received| received.reply);
+            response::received(carrier, message_sid, reply)
+        }
+        Arrival::Unreadable(unreadable) => {
+            let journaled = journal_unreadable(&door.app, &unreadable, deadline).await;
+            let reply = journaled.map(|()| None).map_err(ReceiveError::from);
+            response::received(carrier, unreadable.key.sid, reply)
+        }
+    }
 }
 
-/// The carrier that the path names, and the message that it sent.
-fn read(door: &Door, request: &Request<Bytes>) -> Result<(CarrierName, Inbound), RequestError> {
+/// The carrier that the path names, and what it sent.
+fn read(door: &Door, request: &Request<Bytes>) -> Result<(CarrierName, Arrival), RequestError> {
     let path = request.uri().path();
     let name = path.strip_prefix("/inbound/").unwrap_or_default();
     let carrier = CarrierName::parse(name)
@@ -79,8 +89,8 @@ fn read(door: &Door, request: &Request<Bytes>) -> Result<(CarrierName, Inbound),
         received_at: clock.now(),
         fresh: door.app.carrier_message_sid(),
     };
-    let message = door.receivers.receive(carrier, &request)?;
-    Ok((carrier, message))
+    let arrival = door.receivers.receive(carrier, &request)?;
+    Ok((carrier, arrival))
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! The response to a carrier.
 
 use bytes::Bytes;
-use carriers::RequestError;
+use carriers::{Reply, RequestError};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use routing::{CarrierMessageSid, CarrierName};
-use service::{ErrorChain, ReceiveError, Received};
+use service::{ErrorChain, ReceiveError};
 
 /// The request is refused: it is not the carrier's, or it can hold no message.
 pub(crate) fn refused(path: &str, error: &RequestError) -> Response<Bytes> {
     let (status, refused, detail) = (error.status(), error.refused(), error.detail());
+    let response_status = status.as_u16();
     tracing::warn!(
-        status = status.as_u16(),
+        response_status,
         refused,
         path,
         detail,
@@ -20,18 +21,16 @@ pub(crate) fn refused(path: &str, error: &RequestError) -> Response<Bytes> {
     json(status, &error.to_string())
 }
 
-/// The message is taken, or the carrier must send it again.
+/// The message is taken, or the carrier must send it again. A reply is that of the number's own webhook.
 pub(crate) fn received(
     carrier: CarrierName,
     message_sid: CarrierMessageSid,
-    received: Result<Received, ReceiveError>,
+    received: Result<Option<Reply>, ReceiveError>,
 ) -> Response<Bytes> {
     let error = match received {
-        Ok(Received { reply, .. }) => return carriers::answer(carrier, reply),
+        Ok(reply) => return carriers::answer(carrier, reply),
         Err(error) => error,
     };
-    let chain = ErrorChain(&error);
-    tracing::error!(%message_sid, error = %chain, "message {message_sid} was not accepted");
     let (status, text) = match &error {
         ReceiveError::ForwardFailed => (
             StatusCode::BAD_GATEWAY,
@@ -45,17 +44,24 @@ pub(crate) fn received(
             StatusCode::SERVICE_UNAVAILABLE,
             "not available; send the message again",
         ),
-        ReceiveError::Store(_) => return failed(),
+        ReceiveError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
     };
+    let (response_status, error) = (status.as_u16(), ErrorChain(&error));
+    tracing::error!(%message_sid, response_status, %error, "message {message_sid} was not accepted");
     json(status, text)
 }
 
-/// A defect, here or in the table.
-pub(crate) fn failed() -> Response<Bytes> {
-    json(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal error; send the message again",
-    )
+const INTERNAL: &str = "internal error; send the message again";
+
+/// The handler panicked.
+pub(crate) fn panicked() -> Response<Bytes> {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    let response_status = status.as_u16();
+    tracing::error!(
+        response_status,
+        "the handler of an inbound message panicked"
+    );
+    json(status, INTERNAL)
 }
 
 fn json(status: StatusCode, message: &str) -> Response<Bytes> {

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 /// The first half of the SHA-256 of `parts`. Each part is preceded by its length, so that no two lists of parts are
-/// the same text.
-pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
+/// the same bytes.
+pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
@@ -20,9 +20,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_that_join_to_the_same_text_differ() {
-        assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
-        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
-        assert_ne!(digest(&["abc"]), digest(&["abc", ""]));
+    fn parts_that_join_to_the_same_bytes_differ() {
+        assert_eq!(digest(&[b"ab", b"c"]), digest(&[b"ab", b"c"]));
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_ne!(digest(&[b"abc"]), digest(&[b"abc", b""]));
     }
 }

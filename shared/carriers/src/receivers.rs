@@ -1,8 +1,8 @@
 //! The carriers that may hand us messages.
 
-use routing::{AccountSid, CarrierName, Inbound};
+use routing::{AccountSid, CarrierName};
 
-use crate::{Request, RequestError, simulator, twilio};
+use crate::{Arrival, Request, RequestError, simulator, twilio};
 
 /// What proves that a message is a carrier's, for each carrier. Without its proof, a carrier's requests are refused.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ impl Receivers {
         &self,
         carrier: CarrierName,
         request: &Request<'_>,
-    ) -> Result<Inbound, RequestError> {
+    ) -> Result<Arrival, RequestError> {
         match carrier {
             CarrierName::Twilio => twilio::receive(self.twilio.as_ref(), request),
             CarrierName::Simulator => simulator::receive(self.simulator, request),

@@ -1,4 +1,4 @@
-//! An inbound message, whichever carrier brought it.
+//! An inbound message, in the same form from every carrier.
 
 use jiff::Timestamp;
 
@@ -6,33 +6,43 @@ use crate::address::{Address, Channel};
 use crate::key::Key;
 use crate::sid::{AccountSid, CarrierMessageSid, MediaSid};
 
-/// Who hands us messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CarrierName {
-    Twilio,
+macro_rules! carrier_names {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// A service that hands us messages and sends ours.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum CarrierName {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl CarrierName {
+            pub const ALL: &'static [CarrierName] = &[$(CarrierName::$name),+];
+
+            /// The name in paths, in the API and in keys of the table.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(CarrierName::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+// A name stands in keys of the table: it never changes.
+carrier_names! {
+    Twilio = "twilio",
     /// The local stack's own.
-    Simulator,
+    Simulator = "simulator",
 }
 
 impl CarrierName {
-    pub const ALL: [CarrierName; 2] = [CarrierName::Twilio, CarrierName::Simulator];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CarrierName::Twilio => "twilio",
-            CarrierName::Simulator => "simulator",
-        }
-    }
-
     /// Case-insensitive, as all enumerations of the API are.
     pub fn parse(text: &str) -> Option<CarrierName> {
-        CarrierName::ALL
-            .into_iter()
-            .find(|carrier| carrier.as_str().eq_ignore_ascii_case(text))
+        let mut all = CarrierName::ALL.iter().copied();
+        all.find(|carrier| carrier.as_str().eq_ignore_ascii_case(text))
     }
 }
 
-/// What makes a carrier's message the same message, however often it comes.
+/// The same key means the same message, however often it comes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageKey {
     pub carrier: CarrierName,
@@ -43,13 +53,13 @@ pub struct MessageKey {
     pub to: Address,
 }
 
-/// A picture, a sound, a file that came with a message; it stays where the carrier keeps it.
+/// A picture, a sound or a file that came with a message. Its data stay at the carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
     pub sid: MediaSid,
     pub url: String,
     pub content_type: String,
-    /// In bytes, where the carrier tells.
+    /// In bytes, if the carrier tells.
     pub size: Option<u64>,
 }
 
@@ -62,8 +72,7 @@ pub struct Inbound {
     pub others: Vec<Address>,
     pub body: String,
     pub media: Vec<Media>,
-    /// The carrier's parameters that are not kept elsewhere here, in its order: what the number's own webhook is
-    /// told, word for word.
+    /// The carrier's parameters that no other field keeps, in its order: the number's own webhook gets them, word for word.
     pub extra: Vec<(String, String)>,
     pub received_at: Timestamp,
 }
@@ -73,7 +82,7 @@ impl Inbound {
         &self.key.to
     }
 
-    /// `None` where no conversation could ever hold the message.
+    /// `None` if no conversation could ever hold the message.
     pub fn routing_key(&self) -> Option<Key> {
         Key::of(&self.from, self.to(), &self.others)
     }

@@ -1,4 +1,5 @@
-//! The journal: one durable record of every authenticated inbound message and what became of it.
+//! The journal: one durable record of every authentic inbound message and of what became of it. A message that can't be
+//! read has a record of its own, [`Unreadable`](crate::Unreadable).
 
 use crate::inbound::{Inbound, MessageKey};
 use crate::sid::{ChangeId, ConversationSid};
@@ -68,11 +69,11 @@ impl Outcome {
 /// How far a fall-through has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardState {
-    /// Written before the call; what stays so was never heard of again.
+    /// Written before the call. An entry that stays so lost its run.
     Pending,
     /// The application answered with this HTTP status.
     Answered(u16),
-    /// Neither the URL nor its fallback gave a usable answer.
+    /// Neither the URL nor its fallback gave a usable reply.
     Failed,
 }
 

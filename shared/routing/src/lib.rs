@@ -46,6 +46,7 @@ mod source;
 mod state;
 mod tail;
 mod timers;
+mod unreadable;
 mod webhook;
 mod why;
 
@@ -94,5 +95,6 @@ pub use source::Source;
 pub use state::{Reason, State, Transition};
 pub use tail::Tail;
 pub use timers::Timers;
+pub use unreadable::{RawForm, Unreadable, UnreadableKey};
 pub use webhook::{Call, Method, ScopedTarget, ScopedWebhook, UrlError, WebhookUrl};
 pub use why::{Rule, Why};

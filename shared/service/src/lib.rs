@@ -23,6 +23,7 @@ mod participants;
 mod pre_action;
 mod receive;
 mod replace_settings;
+mod unreadable;
 
 pub use app::{App, PublicUrl};
 pub use caller::Caller;
@@ -40,3 +41,4 @@ pub use replace_settings::{
     create_address_configuration, create_number, delete_address_configuration, delete_number,
     update_account, update_address_configuration, update_number,
 };
+pub use unreadable::journal_unreadable;

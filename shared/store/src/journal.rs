@@ -1,12 +1,22 @@
-//! The journal: read by its key, and noted on after a fall-through's answer.
+//! The journal: read by its key, and noted on after the reply to a fall-through. A plan writes the entries; the record of
+//! an unreadable message is put here.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
-use routing::{ForwardState, JournalEntry, MessageKey};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
+use routing::{ChangeId, ForwardState, JournalEntry, MessageKey, Unreadable, UnreadableKey};
 
-use crate::attempt::{self, Deadline};
+use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
 use crate::{Store, item, key};
+
+/// Whether a record is new in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    New,
+    /// The journal had it before; nothing was written.
+    Duplicate,
+}
 
 impl Store {
     pub async fn journal_get(
@@ -20,8 +30,59 @@ impl Store {
             .transpose()
     }
 
-    /// Notes how a fall-through ended. Not required for correctness: what stays `pending` is counted and can be
-    /// replayed. Of two attempts that overlap, one that failed never hides one that was answered.
+    /// Puts an unreadable message, unless the journal has it. `change` names this request, so that a repetition of this
+    /// put after a lost answer knows its own work.
+    pub async fn unreadable_put(
+        &self,
+        unreadable: &Unreadable,
+        change: ChangeId,
+        deadline: Deadline,
+    ) -> Result<Recorded, StoreError> {
+        let operation = "journal an unreadable message";
+        let item = item::unreadable::to_item(unreadable, change)?;
+        let send = || {
+            self.client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item.clone()))
+                .condition_expression("attribute_not_exists(pk)")
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+                .send()
+        };
+        let decided = PutItemError::is_conditional_check_failed_exception;
+        match attempt::write(operation, deadline, send, decided, |_| false).await? {
+            Written::Done(_) => Ok(Recorded::New),
+            Written::Failed(PutItemError::ConditionalCheckFailedException(failed)) => {
+                let there = failed.item();
+                let own = there.is_some_and(|item| item::unreadable::is_of(item, change));
+                Ok(match own {
+                    true => Recorded::New,
+                    false => Recorded::Duplicate,
+                })
+            }
+            Written::Failed(other) => Err(StoreError::Refused {
+                operation,
+                source: Box::new(other),
+            }),
+        }
+    }
+
+    pub async fn unreadable_get(
+        &self,
+        message: &UnreadableKey,
+        deadline: Deadline,
+    ) -> Result<Option<Unreadable>, StoreError> {
+        self.get(key::unreadable(message), deadline)
+            .await?
+            .map(item::unreadable::from_item)
+            .transpose()
+    }
+
+    /// Notes how a fall-through ended. Not required for correctness: an entry that stays `pending` is counted and can be
+    /// replayed. Of two attempts that overlap, a failed attempt never hides one that was answered.
     pub async fn journal_note(
         &self,
         message: &MessageKey,

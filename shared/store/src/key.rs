@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use routing::{
     Address, CarrierMessageSid, Consumer, ConversationServiceSid, ConversationSid, ItemKey,
-    MessageKey, Pair, ParticipantSid, Scope, WebhookSid,
+    MessageKey, Pair, ParticipantSid, Scope, UnreadableKey, WebhookSid,
 };
 use sha2::{Digest, Sha256};
 
@@ -99,6 +99,34 @@ pub(crate) fn journal(message: &MessageKey) -> Key {
             message.to
         ),
     )
+}
+
+/// Sets the sort key of an unreadable message apart from that of a [`journal`] entry: no address begins with it.
+const UNREADABLE: char = '?';
+
+/// In the partition of the journal entries of its SID.
+pub(crate) fn unreadable(message: &UnreadableKey) -> Key {
+    let to = u128::from_be_bytes(message.to);
+    key(
+        format!("J#{}", message.sid),
+        format!(
+            "{}#{}#{UNREADABLE}{to:032x}",
+            message.carrier.as_str(),
+            message.account
+        ),
+    )
+}
+
+/// Whether a sort key in the journal is that of an unreadable message.
+pub(crate) fn is_unreadable(sk: &str) -> bool {
+    let to = sk.splitn(3, '#').nth(2);
+    to.is_some_and(|to| to.starts_with(UNREADABLE))
+}
+
+/// The hash of the receiving address in the third part of such a sort key.
+pub(crate) fn parse_unreadable(to: &str) -> Option<[u8; 16]> {
+    let digits = to.strip_prefix(UNREADABLE)?;
+    u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes)
 }
 
 /// The partition of a receiving address: the number, its address configuration, its place in a sender pool.

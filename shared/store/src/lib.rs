@@ -21,6 +21,7 @@
 //! | timer; purge job | `C#CH` / `T`; `Z` | `D#T#16`; `D#Z#16` / due, sk, CH | – |
 //! | unique name | `U#IS#name` / `U` | – | – |
 //! | journal entry | `J#SM` / carrier, account, number | `T#day#16` / time | `O#address` / time |
+//! | unreadable message | `J#SM` / carrier, account, `?` and a hash | `T#day#16` / time | – |
 //! | outbound record | `O#SM` / `O` | `T#day#16` / time | `O#address` / time |
 //! | the sweep's mark | `SW#16` / `W` | – | – |
 //! | number | `N#address` / `N` | `LN` / created | – |
@@ -40,6 +41,7 @@
 //! | rejected by a pre-action webhook | 3 (bound: 4), one of them after the answer | 5–6 | 1 + 2 |
 //! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
 //! | duplicate | 1 | 4 | – |
+//! | unreadable, also a duplicate | 1 | – | by size + 1 |
 //! | expired, then autocreation | 3 | 5 | 14 + 6, per further pair 2 + 1 |
 //! | participant added | 2 | 4; with an identity 2 | 6 + 3 |
 //! | participant moved to another proxy | 3 | 4 | 8 + 4 |
@@ -92,6 +94,7 @@ pub use conversations::{ConversationFilter, View};
 pub use cursors::{Held, Rest, Seen};
 pub use due::Due;
 pub use error::StoreError;
+pub use journal::Recorded;
 pub use key::{DueKind, SHARDS, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;

@@ -131,7 +131,7 @@ impl Store {
         for key in keys {
             if let Some(conversation) = key::parse_conversation(&key.pk) {
                 named.insert(conversation);
-            } else if key.pk.starts_with("J#") {
+            } else if key.pk.starts_with("J#") && !key::is_unreadable(&key.sk) {
                 journaled.push(key);
             }
         }

@@ -48,6 +48,28 @@ on_both_engines!(
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// Parameters of a message that no carrier's parser can read.
+pub(crate) const MALFORMED: [(&str, &str); 14] = [
+    ("From", ""),
+    ("From", "+"),
+    ("From", "whatsapp:"),
+    (
+        "From",
+        "+11111111111111111111111111111111111111111111111111",
+    ),
+    ("From", "+1555000\n1111"),
+    ("To", ""),
+    ("To", "+"),
+    ("To", "whatsapp:"),
+    ("To", "+11111111111111111111111111111111111111111111111111"),
+    ("NumMedia", "many"),
+    ("NumMedia", "-1"),
+    ("NumMedia", "1000000"),
+    ("NumMedia", "99999999999999999999"),
+    // A medium is announced and does not come.
+    ("NumMedia", "1"),
+];
+
 async fn a_carrier_that_we_do_not_know_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let body = encode(&form(&sid(1), ADA, OURS, "hello"));
@@ -103,58 +125,25 @@ async fn a_message_that_is_no_form_is_refused(system: TestSystem) {
 async fn a_message_without_what_it_needs_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
-    let complete = twilio_form(&sid, ADA, OURS, "hello");
-    for missing in [
-        &["MessageSid", "SmsSid", "SmsMessageSid"][..],
-        &["From"],
-        &["To"],
-        &["AccountSid"],
-    ] {
-        let form: Vec<_> = complete
-            .into_iter()
-            .filter(|(name, _)| !missing.contains(name))
-            .collect();
-        refused(&system.twilio(&form).await, missing[0]);
+    for missing in ["From", "To"] {
+        let mut form = form(&sid, ADA, OURS, "hello").to_vec();
+        form.retain(|(name, _)| *name != missing);
+        refused(&system.simulator(&form).await, missing);
     }
+    let mut form = twilio_form(&sid, ADA, OURS, "hello").to_vec();
+    form.retain(|(name, _)| *name != "AccountSid");
+    refused(&system.twilio(&form).await, "AccountSid");
     nothing_happened(&system).await;
 }
 
 async fn a_message_with_malformed_fields_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
-    let complete = twilio_form(&sid, ADA, OURS, "hello");
-    let long = "1".repeat(300);
-    let long_number = format!("+{long}");
-    let long_sid = format!("SM{}", "0".repeat(300));
-    for (name, value) in [
-        ("MessageSid", ""),
-        ("MessageSid", "hello"),
-        ("MessageSid", "SM1"),
-        ("MessageSid", "SM0000000000000000000000000000000g"),
-        ("MessageSid", &long_sid),
-        ("From", ""),
-        ("From", "+"),
-        ("From", "whatsapp:"),
-        ("From", &long_number),
-        ("From", "+1555000\n1111"),
-        ("To", ""),
-        ("To", "+"),
-        ("To", "whatsapp:"),
-        ("To", &long_number),
-        ("NumMedia", "many"),
-        ("NumMedia", "-1"),
-        ("NumMedia", "1000000"),
-        ("NumMedia", "99999999999999999999"),
-        // A medium is announced and does not come.
-        ("NumMedia", "1"),
-    ] {
-        // Twilio says the SID three times.
-        let named = |key: &str| match name {
-            "MessageSid" => matches!(key, "MessageSid" | "SmsSid" | "SmsMessageSid"),
-            _ => key == name,
-        };
-        let form = complete.map(|(key, old)| (key, if named(key) { value } else { old }));
-        let answer = system.twilio(&form).await;
+    for (name, value) in MALFORMED {
+        let mut form = form(&sid, ADA, OURS, "hello").to_vec();
+        form.retain(|(key, _)| *key != name);
+        form.push((name, value));
+        let answer = system.simulator(&form).await;
         refused(&answer, &format!("{name}={value}"));
     }
     nothing_happened(&system).await;
@@ -199,22 +188,19 @@ async fn a_body_over_a_megabyte_is_refused(system: TestSystem) {
 }
 
 async fn a_message_that_is_too_long_to_keep_is_refused(system: TestSystem) {
-    // Under a megabyte, and more than one item of the table can hold.
+    // Under a megabyte, and longer than one item of the table can be.
     system.autocreation(OURS).await;
     let sid = sid(1);
     let long = "x".repeat(500 * 1024);
-    let complete = twilio_form(&sid, ADA, OURS, &long);
-    refused(&system.twilio(&complete).await, "body");
-    let complete = twilio_form(&sid, ADA, OURS, "");
-    let mut form = complete.to_vec();
-    form.retain(|(name, _)| *name != "NumMedia");
+    refused(&system.message(&sid, ADA, OURS, &long).await, "body");
+    let mut form = form(&sid, ADA, OURS, "").to_vec();
     let url = format!("https://media.example/{long}");
     form.extend([
         ("NumMedia", "1"),
         ("MediaUrl0", url.as_str()),
         ("MediaContentType0", "image/jpeg"),
     ]);
-    refused(&system.twilio(&form).await, "MediaUrl0");
+    refused(&system.simulator(&form).await, "MediaUrl0");
     nothing_happened(&system).await;
 }
 

@@ -17,4 +17,5 @@ mod rest_conversations;
 mod rest_messages;
 mod rest_participants;
 mod rest_settings;
+mod unreadable;
 mod veto;

@@ -4,9 +4,9 @@
 //! The cast: `parse` reads a message, `answer` is the response to it, and [`outbox`] keeps what is sent.
 
 use http::Method;
-use routing::{AccountSid, Inbound};
+use routing::AccountSid;
 
-use crate::{Form, Request, RequestError};
+use crate::{Arrival, Form, Request, RequestError};
 
 pub(crate) mod answer;
 pub mod outbox;
@@ -16,7 +16,7 @@ mod parse;
 pub(crate) fn receive(
     default_account: Option<AccountSid>,
     request: &Request<'_>,
-) -> Result<Inbound, RequestError> {
+) -> Result<Arrival, RequestError> {
     let account = default_account.ok_or(RequestError::UnknownCarrier)?;
     if request.method != Method::POST {
         return Err(RequestError::Method);
@@ -28,5 +28,6 @@ pub(crate) fn receive(
     let form = Form::parse(request.body)
         .map_err(|error| RequestError::Malformed(format!("body can't be read: {error}")))?;
     parse::parse(&form, account, request.fresh, request.received_at)
+        .map(Arrival::Message)
         .map_err(|error| RequestError::Malformed(error.to_string()))
 }

@@ -21,8 +21,9 @@ pub(super) fn parse(
     let sid = match message_id(form)? {
         None => fresh,
         Some((_, id)) => CarrierMessageSid::parse(id).unwrap_or_else(|| {
-            let parts = [carrier.as_str(), &account.to_string(), id, &to.to_string()];
-            CarrierMessageSid::from_bytes(false, digest(&parts))
+            let (account, to) = (account.to_string(), to.to_string());
+            let parts = [carrier.as_str(), &account, id, &to];
+            CarrierMessageSid::from_bytes(false, digest(&parts.map(str::as_bytes)))
         }),
     };
     let key = MessageKey {

@@ -4,6 +4,7 @@
 //! can't be read is still authentic.
 
 use http::Method;
+use routing::AccountSid;
 
 use crate::form::{BytePair, byte_pairs};
 use crate::webhook::signature;
@@ -13,14 +14,15 @@ use super::Credentials;
 
 const HEADER: &str = "X-Twilio-Signature";
 
-/// Checks the method, the signature over the public URL and the parameters, and the account.
+/// The account that a request is for. Checks the method, the signature over the public URL and the parameters, and the
+/// account.
 ///
 /// A body that is not a form has no parameters: Twilio then names the body's hash in the query, and the signature covers
 /// the query. Such a body names no account, but no other account has the token that signed it.
-pub(super) fn verify(
+pub(super) fn account(
     credentials: Option<&Credentials>,
     request: &Request<'_>,
-) -> Result<(), RequestError> {
+) -> Result<AccountSid, RequestError> {
     if request.method != Method::POST {
         return Err(RequestError::Method);
     }
@@ -35,7 +37,7 @@ pub(super) fn verify(
     };
     if !request.is_form() {
         return match signature::verify_body(token, request.url, request.body, signed) {
-            true => Ok(()),
+            true => Ok(*account),
             false => Err(wrong(request, &[])),
         };
     }
@@ -45,7 +47,7 @@ pub(super) fn verify(
     }
     let named = pairs.iter().find(|(name, _)| name == b"AccountSid");
     match named {
-        Some((_, value)) if *value == account.to_string().into_bytes() => Ok(()),
+        Some((_, value)) if *value == account.to_string().into_bytes() => Ok(*account),
         _ => Err(RequestError::OtherAccount),
     }
 }
@@ -81,7 +83,7 @@ fn plain_names(pairs: &[BytePair]) -> String {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use jiff::Timestamp;
-    use routing::{AccountSid, CarrierMessageSid};
+    use routing::CarrierMessageSid;
 
     use super::*;
     use crate::Form;
@@ -95,7 +97,7 @@ mod tests {
         content_type: &str,
         body: &[u8],
         signature: &str,
-    ) -> Result<(), RequestError> {
+    ) -> Result<AccountSid, RequestError> {
         let credentials = Credentials {
             account: ACCOUNT,
             token: "token".to_owned(),
@@ -113,7 +115,7 @@ mod tests {
             received_at: Timestamp::UNIX_EPOCH,
             fresh: CarrierMessageSid::from_bytes(false, [7; 16]),
         };
-        verify(Some(&credentials), &request)
+        account(Some(&credentials), &request)
     }
 
     fn signed(body: &str) -> String {
@@ -125,11 +127,11 @@ mod tests {
     fn a_form_is_authentic_whether_or_not_it_can_be_read() {
         let good = format!("AccountSid={ACCOUNT}&Body=100%25");
         let signature = signed(&good);
-        assert_eq!(check(URL, FORM, good.as_bytes(), &signature), Ok(()));
+        assert_eq!(check(URL, FORM, good.as_bytes(), &signature), Ok(ACCOUNT));
         // The `%` is not escaped: no form, but the bytes that Twilio signed.
         let broken = good.replace("%25", "%");
         assert!(Form::parse(broken.as_bytes()).is_err());
-        assert_eq!(check(URL, FORM, broken.as_bytes(), &signature), Ok(()));
+        assert_eq!(check(URL, FORM, broken.as_bytes(), &signature), Ok(ACCOUNT));
 
         let changed = good.replace("100", "101");
         let wrong = check(URL, FORM, changed.as_bytes(), &signature);
@@ -140,7 +142,10 @@ mod tests {
     fn a_body_that_is_no_form_is_authentic_by_its_hash() {
         let body = br#"{"Body": "hello"}"#;
         let (url, signature) = signature::sign_body("token", URL, body);
-        assert_eq!(check(&url, "application/json", body, &signature), Ok(()));
+        assert_eq!(
+            check(&url, "application/json", body, &signature),
+            Ok(ACCOUNT)
+        );
         let wrong = check(&url, "application/json", b"{}", &signature);
         assert!(matches!(wrong, Err(RequestError::SignatureWrong { .. })));
         // The signature of a bare URL covers no body at all.

@@ -32,7 +32,8 @@ pub fn sign<'a>(
     )
 }
 
-fn sign_bytes<'a>(
+/// As [`sign`], for parameters that may not be text.
+pub(crate) fn sign_bytes<'a>(
     token: &str,
     url: &str,
     parameters: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,

@@ -32,6 +32,7 @@ pub(crate) mod participant;
 pub(crate) mod revision;
 #[cfg(test)]
 mod round_trips;
+pub(crate) mod unreadable;
 pub(crate) mod webhook;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

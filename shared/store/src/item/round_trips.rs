@@ -8,9 +8,9 @@ use routing::{
     ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event, EventName, ForwardState,
     Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Media, MediaSid, Message, MessageKey,
     MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid, OnTimeout,
-    Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook, Reason,
-    Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers, WebhookUrl, Webhooks,
-    Why,
+    Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook, RawForm,
+    Reason, Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers, Unreadable,
+    UnreadableKey, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -363,6 +363,36 @@ fn an_identity_is_listed_under_the_service_of_its_conversation() {
     let item = item::participant::to_item(&participant).unwrap();
     let listed = item.get(GSI2.partition_key).unwrap().as_s().unwrap();
     assert_eq!(*listed, format!("I#{service}#agent#1 ü"));
+}
+
+#[test]
+fn every_unreadable_message_comes_back_as_it_was() {
+    let long = vec![b'x'; RawForm::BODY_BYTES_MAX + 1];
+    let bodies = [&b""[..], b"From=rcs%3Aacme&Body=\xff\0", &long];
+    for (to, body) in [[0; 16], [7; 16], [255; 16]].into_iter().zip(bodies) {
+        let unreadable = Unreadable {
+            key: UnreadableKey {
+                carrier: CarrierName::Twilio,
+                account: AccountSid::from_bytes([1; 16]),
+                sid: CarrierMessageSid::from_bytes(true, [2; 16]),
+                to,
+            },
+            received_at: at(3),
+            reason: "parameter From is missing".to_owned(),
+            raw: RawForm::of("text/plain", body),
+        };
+        let change = ChangeId::from_bytes([8; 16]);
+        let item = item::unreadable::to_item(&unreadable, change).unwrap();
+        assert!(item::unreadable::is_of(&item, change));
+        let other = ChangeId::from_bytes([9; 16]);
+        assert!(!item::unreadable::is_of(&item, other));
+        let bytes = size(&item);
+        assert!(
+            bytes < 400 * KILOBYTE,
+            "an item of {bytes} bytes is too large"
+        );
+        assert_eq!(item::unreadable::from_item(item).unwrap(), unreadable);
+    }
 }
 
 #[test]
