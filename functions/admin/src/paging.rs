@@ -42,8 +42,8 @@ pub(crate) struct Fitting {
 }
 
 /// Lambda refuses a response of more than 6 MB (6,291,456 bytes). The rows get 5 MB of them. The rest holds the headers
-/// and the URLs of other pages; both have a few kilobytes. One row always fits: the longest, a message whose 32,768
-/// characters are all escaped, takes 230 kB.
+/// and the URLs of other pages; both have a few kilobytes. One row always fits: an item of the table has at most 400 KB,
+/// and escapes make at most seven bytes of one.
 const ROWS_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 impl Fitting {
