@@ -564,6 +564,12 @@ fn the_alarms_hear_of_what_is_counted() {
             r#"{ $.fields.outbound = "unknown" }"#,
         ),
         (
+            "ForwardPendingCount",
+            "DispatchLog",
+            "ForwardPendingAlarm",
+            r#"{ $.fields.forward = "pending" }"#,
+        ),
+        (
             "DispatchErrorCount",
             "DispatchLog",
             "DispatchErrorAlarm",

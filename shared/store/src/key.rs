@@ -89,9 +89,12 @@ pub(crate) fn name(service: ConversationServiceSid, name: &str) -> Key {
     key(format!("U#{service}#{name}"), "U")
 }
 
+/// What the partition of a journal entry begins with.
+pub(crate) const JOURNAL: &str = "J#";
+
 pub(crate) fn journal(message: &MessageKey) -> Key {
     key(
-        format!("J#{}", message.sid),
+        format!("{JOURNAL}{}", message.sid),
         format!(
             "{}#{}#{}",
             message.carrier.as_str(),

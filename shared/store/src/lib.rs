@@ -54,7 +54,7 @@
 //! | … that fails | 3 | 3 | 2 + 1 |
 //! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
 //! | run with nothing to do | 1 | 3 | – |
-//! | the clock, with nothing to do | 14 | 16 reads, 64 queries of an index | – |
+//! | the clock, with nothing to do | 11 | 16 reads, 64 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
 //! | a page of messages | 1 | by size | – |
 //! | conversations of an address | 3 | by size | – |
@@ -100,7 +100,7 @@ pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
 pub use page::{Page, PageRequest};
 pub use record::RecordError;
-pub use sweep::Changed;
+pub use sweep::{Changed, PendingForward};
 
 /// The table, and the client that reaches it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! The sweep's reading: every change is named once in the time index, so whoever reads it from a durable mark on misses
-//! none.
+//! What the sweep reads: the time index, which names every change once, and the marks up to which it has been read. A
+//! reader that goes on from a durable mark misses no change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,35 +8,49 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use routing::ConversationSid;
+use routing::{CarrierMessageSid, ConversationSid, ForwardState, Outcome};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
-use crate::item::{milliseconds, number};
+use crate::item::{Item, milliseconds, number};
 use crate::key::{self, Key};
 use crate::page::IndexRow;
 use crate::table::GSI1;
 use crate::{Store, item};
 
-/// Conversations that changed in a stretch of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One page of the changes of a shard.
+#[derive(Debug)]
 pub struct Changed {
-    pub conversations: BTreeSet<ConversationSid>,
-    /// They are all that changed up to this moment, it included.
+    /// The page has all changes up to this moment, which is included.
     pub until: Timestamp,
+    /// How many changes there are.
+    pub rows: usize,
+    pub conversations: BTreeSet<ConversationSid>,
+    pub pending: Vec<PendingForward>,
+    /// One for each journal entry that can't be read: what it names is not known.
+    pub unreadable: Vec<StoreError>,
 }
 
-/// How many changes one look takes.
-const PAGE: i32 = 1_000;
-/// How many days one look covers; each day is a partition of its own.
+/// A message that was forwarded, and whose result the journal does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingForward {
+    pub message: CarrierMessageSid,
+    /// When the message came, in whole milliseconds.
+    pub at: Timestamp,
+}
+
+/// How many changes a page has, unless more of them have the same millisecond. The sweep's mark moves page by page, so a
+/// page must fit into a shard's slice of the sweep's time even if the table is slow: 200 looks, 8 at once, take 11 s at
+/// 450 ms each.
+const PAGE: i32 = 200;
+/// How many days without a change one page passes; each day is a partition of its own.
 const DAYS_MAX: usize = 40;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Store {
-    /// The conversations of a shard that changed after `after` and up to `until`, or up to an earlier moment where that
-    /// is enough for one look.
+    /// The first page of the changes of a shard after `after` and up to `until`.
     pub async fn changed(
         &self,
         shard: u8,
@@ -44,45 +58,34 @@ impl Store {
         until: Timestamp,
         deadline: Deadline,
     ) -> Result<Changed, StoreError> {
-        let mut conversations = BTreeSet::new();
         let mut from = after;
         for _ in 0..DAYS_MAX {
-            let end_of_day = end_of_day(from).min(until);
-            let (low, high) = (
-                key::millisecond(later(from, MILLISECOND)),
-                key::millisecond(end_of_day),
-            );
-            let partition = key::time_partition(later(from, MILLISECOND), shard);
-            let (keys, all_until) = self.time_query(partition, (&low, &high), deadline).await?;
-            conversations.extend(self.named(keys, deadline).await?);
-            if let Some(until) = all_until {
-                return Ok(Changed {
-                    conversations,
-                    until,
-                });
+            let first = later(from, MILLISECOND);
+            let last = end_of_day(from).min(until);
+            let bounds = (key::millisecond(first), key::millisecond(last));
+            let partition = key::time_partition(first, shard);
+            let (rows, reached) = self.time_query(partition, bounds, deadline).await?;
+            from = reached.unwrap_or(last);
+            if !rows.is_empty() {
+                return self.page_of(rows, from, deadline).await;
             }
-            from = end_of_day;
             if from >= until {
                 break;
             }
         }
-        Ok(Changed {
-            conversations,
-            until: from,
-        })
+        self.page_of(Vec::new(), from, deadline).await
     }
 
-    /// The rows of a partition of the time index from `low` to `high`, both included; and, where that is too much for one
-    /// look, the last millisecond of which it has all.
+    /// The rows of a partition of the time index from `low` to `high`, both included. If there are more than one page
+    /// has, also the last millisecond that is read to its end; later rows are left out.
     async fn time_query(
         &self,
         partition: String,
-        (low, high): (&str, &str),
+        (low, high): (String, String),
         deadline: Deadline,
-    ) -> Result<(Vec<Key>, Option<Timestamp>), StoreError> {
-        let mut keys = Vec::new();
+    ) -> Result<(Vec<TimeRow>, Option<Timestamp>), StoreError> {
+        let mut rows: Vec<TimeRow> = Vec::new();
         let mut start = None;
-        let mut first: Option<Timestamp> = None;
         loop {
             let send = || {
                 self.client
@@ -91,66 +94,76 @@ impl Store {
                     .index_name(GSI1.name)
                     .key_condition_expression("gp = :p AND gs BETWEEN :low AND :high")
                     .expression_attribute_values(":p", AttributeValue::S(partition.clone()))
-                    .expression_attribute_values(":low", AttributeValue::S(low.to_owned()))
-                    .expression_attribute_values(":high", AttributeValue::S(high.to_owned()))
+                    .expression_attribute_values(":low", AttributeValue::S(low.clone()))
+                    .expression_attribute_values(":high", AttributeValue::S(high.clone()))
                     .set_exclusive_start_key(start.clone())
                     .limit(PAGE)
                     .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                     .send()
             };
             let found = attempt::read("read what changed", deadline, send).await?;
-            let mut last = None;
             let items = found.items.unwrap_or_default();
-            for row in items.iter().filter_map(|item| IndexRow::of(item, GSI1)) {
-                last = key::parse_millisecond(&row.position);
-                first = first.or(last);
-                keys.push(row.item);
-            }
+            rows.extend(items.iter().filter_map(TimeRow::of));
             let Some(next) = found.last_evaluated_key else {
-                return Ok((keys, None));
+                return Ok((rows, None));
             };
-            // Of the last millisecond there may be more; where there is but one millisecond, all of it is read.
-            if let (Some(first), Some(last)) = (first, last)
-                && last > first
+            // The last millisecond may have more rows. If the page has one millisecond only, all of it is read.
+            if let Some((first, last)) = rows.first().zip(rows.last())
+                && last.at > first.at
             {
-                let before = last.checked_sub(MILLISECOND).unwrap_or(last);
-                return Ok((keys, Some(before)));
+                let reached = last.at.checked_sub(MILLISECOND).unwrap_or(last.at);
+                rows.retain(|row| row.at <= reached);
+                return Ok((rows, Some(reached)));
             }
             start = Some(next);
         }
     }
 
-    /// The conversations that rows of the time index name: an entry by its own key, a journal entry by what it says.
-    async fn named(
+    /// What rows of the time index name: an entry names its conversation by its own key, a journal entry by its
+    /// attributes, which are read.
+    async fn page_of(
         &self,
-        keys: Vec<Key>,
+        rows: Vec<TimeRow>,
+        until: Timestamp,
         deadline: Deadline,
-    ) -> Result<BTreeSet<ConversationSid>, StoreError> {
-        let mut named = BTreeSet::new();
+    ) -> Result<Changed, StoreError> {
+        let mut page = Changed {
+            until,
+            rows: rows.len(),
+            conversations: BTreeSet::new(),
+            pending: Vec::new(),
+            unreadable: Vec::new(),
+        };
         let mut journaled = Vec::new();
-        for key in keys {
-            if let Some(conversation) = key::parse_conversation(&key.pk) {
-                named.insert(conversation);
-            } else if key.pk.starts_with("J#") && !key::is_unreadable(&key.sk) {
-                journaled.push(key);
+        for row in rows {
+            if let Some(conversation) = key::parse_conversation(&row.key.pk) {
+                page.conversations.insert(conversation);
+            } else if row.key.pk.starts_with(key::JOURNAL) && !key::is_unreadable(&row.key.sk) {
+                journaled.push(row.key);
             }
         }
         for item in self.batch_get(journaled, deadline).await? {
-            match item::journal::from_item(item) {
-                Ok(entry) => {
-                    named.extend(entry.outcome.place().map(|(conversation, _)| conversation))
-                }
-                // One that can't be read must not keep the sweep from all others.
+            let entry = match item::journal::from_item(item) {
+                Ok(entry) => entry,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(
-                        error,
-                        "a journal entry can't be read; nobody is woken for it"
-                    );
+                    page.unreadable.push(error);
+                    continue;
                 }
+            };
+            let place = entry.outcome.place();
+            page.conversations
+                .extend(place.map(|(conversation, _)| conversation));
+            let Outcome::Forwarded { state, .. } = entry.outcome else {
+                continue;
+            };
+            if state == ForwardState::Pending {
+                page.pending.push(PendingForward {
+                    message: entry.inbound.key.sid,
+                    at: entry.inbound.received_at,
+                });
             }
         }
-        Ok(named)
+        Ok(page)
     }
 
     /// Up to when a shard has been swept; `None`: never.
@@ -184,6 +197,22 @@ impl Store {
         let decided = PutItemError::is_conditional_check_failed_exception;
         let written = attempt::write("move the sweep's mark", deadline, send, decided, |_| false);
         written.await.map(drop)
+    }
+}
+
+/// A row of the time index.
+struct TimeRow {
+    key: Key,
+    at: Timestamp,
+}
+
+impl TimeRow {
+    fn of(item: &Item) -> Option<TimeRow> {
+        let row = IndexRow::of(item, GSI1)?;
+        Some(TimeRow {
+            at: key::parse_millisecond(&row.position)?,
+            key: row.item,
+        })
     }
 }
 

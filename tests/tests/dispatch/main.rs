@@ -12,4 +12,5 @@ mod post;
 mod post_faults;
 mod relay;
 mod relay_faults;
+mod sweep;
 mod timers;

@@ -234,7 +234,10 @@ pub(crate) fn message_key(
 }
 
 fn key_of(key: &Key) -> Result<MessageKey, StoreError> {
-    let sid = key.pk.strip_prefix("J#").and_then(CarrierMessageSid::parse);
+    let sid = key
+        .pk
+        .strip_prefix(key::JOURNAL)
+        .and_then(CarrierMessageSid::parse);
     let mut parts = key.sk.splitn(3, '#');
     let carrier = parts.next().and_then(CarrierName::parse);
     let account = parts.next().and_then(AccountSid::parse);
