@@ -1,29 +1,36 @@
-//! The clock, once a minute: what lags is woken, and what is due is done or handed off.
+//! The clock, once a minute: it sweeps, and then does what is due, which includes what the sweep woke.
 
 use std::time::Duration;
 
-use service::App;
 use service::dispatch::{self, HandOff, SWEEP_DISTANCE, TickError};
+use service::{App, ErrorChain};
 use store::{Deadline, StoreError};
 
-/// How long the sweep and the rest may take, one after the other: less than until the clock's next-but-one time.
+/// How long the sweep may take, and after it the work on what is due: together less than two minutes, so that no more
+/// than two runs of the clock are under way at once.
 pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(50);
 pub const DUE_TIME_MAX: Duration = Duration::from_secs(50);
 
-/// What was not done; it is still there the next time.
+/// What the clock could not do. The next minute does it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockError {
-    #[error("the sweep could not be finished")]
+    #[error("the sweep failed")]
     Sweep(#[source] StoreError),
     #[error("not all that is due could be done")]
     Due(#[source] TickError),
 }
 
-/// A sweep that fails does not keep what is due from being done.
+/// A sweep that fails keeps nothing that is due from being done.
 pub async fn tick(app: &App, hand_off: &impl HandOff) -> Result<(), ClockError> {
     let swept = dispatch::sweep(app, SWEEP_DISTANCE, Deadline::after(SWEEP_TIME_MAX)).await;
-    dispatch::tick(app, hand_off, DUE_TIME_MAX)
-        .await
-        .map_err(ClockError::Due)?;
-    swept.map_err(ClockError::Sweep)
+    let done = dispatch::tick(app, hand_off, DUE_TIME_MAX).await;
+    match (swept, done) {
+        (swept, Ok(())) => swept.map_err(ClockError::Sweep),
+        (Ok(()), Err(error)) => Err(ClockError::Due(error)),
+        (Err(swept), Err(error)) => {
+            let swept = ErrorChain(&swept);
+            tracing::warn!(error = %swept, "the sweep failed, and so does the work on what is due");
+            Err(ClockError::Due(error))
+        }
+    }
 }

@@ -1,18 +1,18 @@
-//! The doorbell: the table's stream tells which logs have grown.
+//! The doorbell: the table's stream tells which logs have grown. A record that tells it is a *ring*.
 //!
-//! Lost, doubled, late and reordered rings harm nothing: whoever is rung for reads the log, and the sweep finds what was
-//! never rung for. So a record that nobody understands is passed over, and does not hold up the shard.
+//! Lost, doubled, late and reordered rings harm nothing: the run that a ring starts reads the log, and the sweep finds the
+//! changes of lost rings. So the doorbell skips a record that it can't read, and the shard goes on.
 
 use routing::ConversationSid;
 use serde_json::Value;
 use service::ErrorChain;
 use service::dispatch::{HAND_OFF_MAX, HandOff};
 
-/// One record of the stream that says that a log has grown.
+/// A record of the stream which says that a log has grown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     pub conversation: ConversationSid,
-    /// What the stream calls the record.
+    /// The record's sequence number in the stream.
     pub sequence: String,
 }
 
@@ -29,7 +29,7 @@ fn ring_of(record: &Value) -> Option<Ring> {
         (pk, sk, sequence, record["eventName"].as_str())
     else {
         tracing::error!(
-            "a record of the stream can't be read; the sweep will find what it is about"
+            "a record of the stream can't be read; the sweep finds the change that it tells"
         );
         return None;
     };
@@ -40,7 +40,7 @@ fn ring_of(record: &Value) -> Option<Ring> {
     })
 }
 
-/// Hands the distinct conversations off. The outcome is the sequence numbers of rings that nobody took over.
+/// Hands the distinct conversations off. The outcome is the sequence numbers of the rings whose hand-off failed.
 pub async fn ring(rings: Vec<Ring>, hand_off: &impl HandOff) -> Vec<String> {
     let mut distinct: Vec<ConversationSid> = Vec::new();
     for ring in &rings {
@@ -55,7 +55,7 @@ pub async fn ring(rings: Vec<Ring>, hand_off: &impl HandOff) -> Vec<String> {
             tracing::warn!(
                 %error,
                 count,
-                "{count} conversations could not be handed off; they are rung for again"
+                "{count} conversations could not be handed off; the stream delivers their rings again"
             );
             let of_some = rings
                 .iter()

@@ -1,4 +1,4 @@
-//! The hand-off: conversations whose consumers are to run, side by side.
+//! The hand-off: it runs the consumers of several conversations side by side.
 
 use std::panic::AssertUnwindSafe;
 
@@ -7,24 +7,24 @@ use futures_util::future::join_all;
 use routing::ConversationSid;
 use service::{App, ErrorChain, dispatch};
 
-/// Some conversations' consumers could not run to their end; each reason is logged.
+/// Consumers of some conversations did not run to their end. Each reason has a log line.
 #[derive(Debug, thiserror::Error)]
 #[error("consumers of {failed} conversations could not run")]
 pub struct RunError {
     failed: usize,
 }
 
-/// Lets the consumers of all of them run. One that fails keeps no other from its end.
+/// Runs the consumers of all conversations. One that fails stops no other.
 pub async fn run(app: &App, conversations: &[String]) -> Result<(), RunError> {
     let conversations = conversations.iter().filter_map(|text| {
         let sid = ConversationSid::parse(text);
         if sid.is_none() {
-            tracing::error!("{text:?} was handed off, and is no conversation");
+            tracing::error!("{text:?} was handed off, and is not the SID of a conversation");
         }
         sid
     });
     let ran = join_all(conversations.map(|conversation| async move {
-        // A defect that one conversation meets is not the others'.
+        // A panic in one conversation stops no other.
         let run = AssertUnwindSafe(dispatch::run(app, conversation)).catch_unwind();
         match run.await {
             Ok(Ok(())) => return true,

@@ -11,14 +11,14 @@ use routing::ConversationSid;
 use serde_json::json;
 use service::dispatch::{HandOff, HandOffError};
 
-/// A function, and the way to it.
+/// A client of Lambda, and the name of this function.
 #[derive(Clone, Debug)]
 pub struct Invoke {
     client: Client,
     function: String,
 }
 
-/// The invocation is queued in milliseconds; an invocation that was queued twice harms nothing.
+/// Lambda queues an invocation in milliseconds. An invocation that it queues twice harms nothing.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(3);
 const ATTEMPTS_MAX: u32 = 3;
 

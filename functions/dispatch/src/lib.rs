@@ -1,8 +1,8 @@
 //! Lambda: doorbell, hand-off and clock in; webhooks, outbound messages and timers out.
 //!
-//! Three ways lead in, one file each. The table's stream is only a [`doorbell`]: it tells which logs have grown, and the
-//! invocation calls nobody's network but our own function's, which it hands the conversations off to. The
-//! [`hand_off`] lets their consumers run. The [`clock`] fires what is due, and finds what a lost ring left behind.
+//! Lambda invokes the function with one of three events, each with a file. The table's stream is only a [`doorbell`]: it
+//! tells which logs have grown, and the invocation makes no call but to hand their conversations off to this same
+//! function. The [`hand_off`] runs their consumers. The [`clock`] does what is due, and finds the changes of lost rings.
 
 pub mod clock;
 pub mod doorbell;
@@ -23,7 +23,7 @@ pub use invoke::Invoke;
 
 use clock::ClockError;
 
-/// What the function is invoked with: one of the three ways in.
+/// The event of an invocation.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Event {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use service::{App, Config, ErrorChain};
 use store::Store;
 
-/// Set by Lambda.
+/// The variable by which Lambda tells the function its own name.
 const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 #[tokio::main(flavor = "current_thread")]

@@ -14,7 +14,7 @@ use crate::item::{self, Item};
 use crate::key::Key;
 use crate::table::{Index, PARTITION_KEY, SORT_KEY};
 
-/// What page a client asks for.
+/// The page that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
     /// Rows on a page, at least 1.
@@ -61,10 +61,10 @@ impl<T> Page<T> {
     }
 }
 
-/// A position is a sort key, which DynamoDB bounds to 1,024 bytes: 1,023 of them encoded.
+/// A position is a sort key, and DynamoDB allows 1,024 bytes: this is the length of 1,023 encoded bytes.
 const TOKEN_BYTES_MAX: usize = 1_364;
 
-/// The lists that give out tokens. One list's token is no other's.
+/// The lists that have tokens. A token is valid for its own list only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListKind {
     Conversations,
@@ -137,7 +137,7 @@ fn key_of(item: &Item) -> Option<Key> {
 
 /// DynamoDB's bound on a `BatchGetItem`.
 const BATCH_MAX: usize = 100;
-/// How often what a batch left unprocessed is asked for again.
+/// How often one batch is sent, with the keys that DynamoDB left unprocessed.
 const BATCH_ROUNDS_MAX: u32 = 8;
 
 impl Store {
@@ -154,7 +154,7 @@ impl Store {
     ) -> Result<Vec<IndexRow>, StoreError> {
         // Sort keys are text without control characters, so these bound them all.
         let (low, high) = (after.unwrap_or("\u{1}"), before.unwrap_or("\u{10ffff}"));
-        // DynamoDB refuses such bounds; a filter or a token can ask for them.
+        // DynamoDB refuses such bounds, and a client's filter or token can lead to them.
         if low > high {
             return Ok(Vec::new());
         }

@@ -1,4 +1,4 @@
-//! The end of a deleted conversation: its items go, its last slot last of them.
+//! The purge of a deleted conversation: its items are deleted, its last slot last.
 
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, DeleteRequest, ReturnConsumedCapacity, TransactWriteItem, WriteRequest,
@@ -13,15 +13,15 @@ use crate::{Store, item, key};
 
 /// DynamoDB's bound on a `BatchWriteItem`.
 const BATCH_MAX: usize = 25;
-/// How many items are looked up at once, and how often in one step. The rest waits for the next.
+/// How many keys one query reads, and how many queries one step makes. The next step deletes the rest.
 const PAGE: i32 = 500;
 const PAGES_MAX: usize = 4;
-/// How often what a batch left unprocessed is asked for again.
+/// How often one batch is sent, with the deletes that DynamoDB left unprocessed.
 const BATCH_ROUNDS_MAX: u32 = 8;
 
 impl Store {
-    /// Deletes what stands in a conversation's partition, but for its last slot, the cursors that have passed it, and the
-    /// purge itself. `true`: nothing else is left.
+    /// Deletes a conversation's items, except its last slot, its cursors and the purge itself. `true`: only these are
+    /// left.
     pub async fn purge_before(
         &self,
         conversation: ConversationSid,
@@ -51,7 +51,8 @@ impl Store {
         Ok(false)
     }
 
-    /// Deletes what [`Store::purge_before`] has left, at once: a cursor that went before the last slot would begin anew.
+    /// Deletes what [`Store::purge_before`] leaves, in one transaction: a consumer without a cursor would begin anew at the
+    /// last slot.
     pub async fn purge_end(
         &self,
         conversation: ConversationSid,
@@ -100,7 +101,7 @@ impl Store {
                 .send()
         };
         let found = attempt::read("read a conversation's keys", deadline, send).await?;
-        // DynamoDB ends an answer at a megabyte of items, whatever is asked of them.
+        // DynamoDB ends an answer at a megabyte of items, even if it returns only their keys.
         let more = found.last_evaluated_key.is_some();
         Ok((found.items.unwrap_or_default(), more))
     }
@@ -124,7 +125,7 @@ impl Store {
                     .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                     .send()
             };
-            // Deleting what is gone already changes nothing, so an unknown result may be repeated like a read's.
+            // To delete an item that is gone changes nothing, so this may be repeated after an unknown result, as a read.
             let answer = attempt::read(operation, deadline, send).await?;
             wanted = answer
                 .unprocessed_items

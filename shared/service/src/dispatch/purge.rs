@@ -1,5 +1,5 @@
-//! What is left of a deleted conversation goes: no sooner than a day later, and only when every consumer has passed its
-//! last slot, which goes last.
+//! The purge: it deletes what the table still has of a deleted conversation. It comes no sooner than a day after the
+//! deletion, and waits until every consumer has passed the last slot. It deletes the last slot last.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use store::{Deadline, StoreError};
 use super::{Run, after};
 use crate::App;
 
-/// When to look again at a conversation whose consumers are not done.
+/// How long a purge waits for consumers until it looks again.
 const PUT_OFF: Duration = Duration::from_secs(3_600);
 
-/// Removes some, or the rest. `seen` is the time that the purge was found set to.
+/// Deletes a part of the items, or the last of them. `seen` is the time that the purge was set to.
 pub(super) async fn purge(
     app: &App,
     conversation: ConversationSid,
@@ -32,7 +32,7 @@ pub(super) async fn purge(
             .purge_end(conversation, look.consumers(), None, deadline)
             .await;
     };
-    if !tail.header.terminal || waited_for(run, &look).await? {
+    if !tail.header.terminal || consumers_remain(run, &look).await? {
         let due = after(app.clock.now(), PUT_OFF);
         return app
             .store
@@ -52,8 +52,8 @@ pub(super) async fn purge(
     Ok(())
 }
 
-/// Whether a consumer has not passed the last slot, or still has something to finish.
-async fn waited_for(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
+/// Whether a consumer has not passed the last slot, holds a lease, or has a lane.
+async fn consumers_remain(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
     for consumer in look.consumers() {
         let lags = run.lags(consumer, look).await?;
         let busy = look
