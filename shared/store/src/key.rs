@@ -111,7 +111,7 @@ const UNREADABLE: char = '?';
 pub(crate) fn unreadable(message: &UnreadableKey) -> Key {
     let to = u128::from_be_bytes(message.to);
     key(
-        format!("J#{}", message.sid),
+        format!("{JOURNAL}{}", message.sid),
         format!(
             "{}#{}#{UNREADABLE}{to:032x}",
             message.carrier.as_str(),

@@ -66,7 +66,10 @@ pub(crate) fn is_of(item: &Item, change: ChangeId) -> bool {
 }
 
 fn key_of(key: &Key) -> Result<UnreadableKey, StoreError> {
-    let sid = key.pk.strip_prefix("J#").and_then(CarrierMessageSid::parse);
+    let sid = key
+        .pk
+        .strip_prefix(key::JOURNAL)
+        .and_then(CarrierMessageSid::parse);
     let mut parts = key.sk.splitn(3, '#');
     let carrier = parts.next().and_then(CarrierName::parse);
     let account = parts.next().and_then(AccountSid::parse);
