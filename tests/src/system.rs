@@ -127,24 +127,16 @@ impl TestSystem {
 
     /// Starts the stream and the clock: from now on the consumers run by themselves.
     pub async fn start_dispatcher(self) -> TestSystem {
-        let client = stream::client_config(self.endpoint()).build();
-        self.start_dispatcher_with(client).await
+        self.start_dispatcher_over(&Wire::default()).await
     }
 
     /// As [`TestSystem::start_dispatcher`]; the stream is read over this wire.
-    pub async fn start_dispatcher_over(self, wire: &Wire) -> TestSystem {
-        let client = stream::client_config(self.endpoint()).http_client(wire.clone());
-        self.start_dispatcher_with(client.build()).await
-    }
-
-    async fn start_dispatcher_with(
-        mut self,
-        config: aws_sdk_dynamodbstreams::Config,
-    ) -> TestSystem {
-        let dispatcher = Dispatcher::with_stream_client(
+    pub async fn start_dispatcher_over(mut self, wire: &Wire) -> TestSystem {
+        let config = stream::client_config(self.endpoint()).http_client(wire.clone());
+        let dispatcher = Dispatcher::start(
             self.app.clone(),
             self.tasks.clone(),
-            aws_sdk_dynamodbstreams::Client::from_conf(config),
+            aws_sdk_dynamodbstreams::Client::from_conf(config.build()),
             self.table.writers(),
             &self.table.writes,
         );

@@ -20,6 +20,8 @@ pub struct TestTable {
     pub wire: Wire,
     /// The news of writes through the wire and around it.
     pub writes: Writes,
+    /// Goes around the wire.
+    client: Client,
     engine: EngineKind,
 }
 
@@ -44,10 +46,14 @@ impl TestTable {
             .as_nanos();
         let name = format!("test-{run}-{}", TABLES.fetch_add(1, Ordering::Relaxed));
         let endpoint = endpoint(engine).await;
+        let writes = Writes::default();
+        // A wire of its own, without faults: the SDK's usual client would read the certificates of the system.
+        let config = engine_config(&endpoint).http_client(Wire::default());
         let table = TestTable {
+            client: Store::client(writes.observe(config)),
             owned: Arc::new(Owned { endpoint, name }),
             wire: Wire::default(),
-            writes: Writes::default(),
+            writes,
             engine,
         };
         let store = table.store();
@@ -65,7 +71,7 @@ impl TestTable {
 
     /// A client that goes around the wire: it meets no fault and is not billed.
     pub fn client(&self) -> Client {
-        Store::client(self.writes.observe(engine_config(self.endpoint())))
+        self.client.clone()
     }
 
     /// The URL of the engine that holds the table.
@@ -112,7 +118,8 @@ fn delete_tables(mut names: mpsc::UnboundedReceiver<(String, String)>) {
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
         while let Some((endpoint, name)) = names.recv().await {
-            let client = Store::client(engine_config(endpoint));
+            let config = engine_config(endpoint).http_client(Wire::default());
+            let client = Store::client(config);
             // A table that stays only takes room.
             let _ = client.delete_table().table_name(name).send().await;
         }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock::next_due;
-use crate::stream::{self, Stream};
+use crate::stream::Stream;
 use crate::tasks::Tasks;
 use crate::writes::{Writers, Writes};
 
@@ -38,27 +38,12 @@ pub struct Dispatcher {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Dispatcher {
-    /// Begins. The first sweep wakes what was left behind when the table was last in use. `writes` observes the client of
-    /// `app`.
+    /// Begins. The first sweep wakes what was left behind when the table was last in use. `client` reads the stream,
+    /// `writes` observes the client of `app`.
     ///
     /// # Errors
     /// If the engine has no stream, or does not answer within [`START_TIME_MAX`].
     pub async fn start(
-        app: App,
-        tasks: Tasks,
-        endpoint: &str,
-        writers: Writers,
-        writes: &Writes,
-    ) -> Result<Dispatcher, Failure> {
-        let client = stream::client(endpoint);
-        Dispatcher::with_stream_client(app, tasks, client, writers, writes).await
-    }
-
-    /// As [`Dispatcher::start`], with a client of one's own for the stream.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn with_stream_client(
         app: App,
         tasks: Tasks,
         client: aws_sdk_dynamodbstreams::Client,

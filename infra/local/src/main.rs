@@ -8,9 +8,9 @@ use carriers::simulator::outbox::Outbox;
 use local::dispatcher::{Dispatcher, START_TIME_MAX};
 use local::engine::Engine;
 use local::options::{self, Command, HELP, Options, Storage};
-use local::stack;
 use local::tasks::Tasks;
 use local::writes::{Writers, Writes};
+use local::{stack, stream};
 use service::{App, Config};
 use store::{Deadline, Store, engine_config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,7 +89,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut app = App::new(store, &config);
     app.senders.simulator = Some(Outbox::default());
     let tasks = Tasks::new(app.clone());
-    let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), &endpoint, writers, &writes);
+    let stream = stream::client_config(&endpoint).build();
+    let stream = aws_sdk_dynamodbstreams::Client::from_conf(stream);
+    let dispatcher = Dispatcher::start(app.clone(), tasks.clone(), stream, writers, &writes);
     let dispatcher = dispatcher
         .await
         .map_err(|error| -> Box<dyn Error> { error })?;

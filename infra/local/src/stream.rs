@@ -29,12 +29,7 @@ const SHARDS_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A client for the streams of an engine that checks no credentials.
-pub fn client(endpoint: &str) -> Client {
-    Client::from_conf(client_config(endpoint).build())
-}
-
-/// The configuration of such a client.
+/// The configuration of a client for the streams of an engine that checks no credentials.
 pub fn client_config(endpoint: &str) -> aws_sdk_dynamodbstreams::config::Builder {
     aws_sdk_dynamodbstreams::Config::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use local::engine::Engine;
 use local::stack::{self, Served};
+use tokio::sync::Notify;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
 const TOKEN: &str = "localdevelopmenttoken";
@@ -24,7 +25,8 @@ const TOKEN: &str = "localdevelopmenttoken";
 struct Stack {
     child: Child,
     url: String,
-    took: Duration,
+    /// One for all requests: a new client reads the certificates of the system.
+    client: reqwest::Client,
 }
 
 impl Drop for Stack {
@@ -36,13 +38,11 @@ impl Drop for Stack {
 
 impl Stack {
     fn start(arguments: &[&str]) -> Stack {
-        let began = Instant::now();
         let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
-        let took = began.elapsed();
-        // What follows is read away, so that the stack never waits for a reader.
+        // This thread reads the rest, so that the stack never waits for a reader.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         let url = first
             .split_whitespace()
@@ -51,11 +51,28 @@ impl Stack {
             .unwrap_or_else(|| panic!("{first:?} names no URL"))
             .trim_end_matches(',')
             .to_owned();
-        Stack { child, url, took }
+        Stack {
+            child,
+            url,
+            client: reqwest::Client::new(),
+        }
     }
 
     fn on_disk(dir: &Path) -> Stack {
         Stack::start(&["--port", "0", "--data-dir", dir.to_str().unwrap()])
+    }
+
+    /// The processor's time that the stack has taken: on a busy machine, too, that is its own.
+    fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name, which is in brackets: user and system time are fields 14 and 15, in hundredths of a second.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let hundredths: u64 = [fields[11], fields[12]]
+            .iter()
+            .map(|field| field.parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(10 * hundredths)
     }
 
     fn signal(&self, name: &str) {
@@ -78,7 +95,8 @@ impl Stack {
     }
 
     async fn post(&self, path: &str, form: &str) -> Option<(u16, String)> {
-        let request = reqwest::Client::new()
+        let request = self
+            .client
             .post(format!("{}{path}", self.url))
             .basic_auth(ACCOUNT, Some(TOKEN))
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -87,7 +105,7 @@ impl Stack {
     }
 
     async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        let request = self.client.get(format!("{}{path}", self.url));
         answer(request.basic_auth(ACCOUNT, Some(TOKEN))).await
     }
 
@@ -170,11 +188,12 @@ impl Drop for Scratch {
 const AUTOCREATE: &str = "Type=sms&Address=%2B15550002222&AutoCreation.Enabled=true";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stack_is_ready_in_two_seconds_and_ends_when_it_is_told() {
+async fn the_stack_is_ready_after_two_seconds_of_work_at_most_and_ends_when_it_is_told() {
     for signal in ["-INT", "-TERM"] {
         let scratch = Scratch::new();
         let mut stack = Stack::on_disk(&scratch.0);
-        assert!(stack.took < Duration::from_secs(2), "{:?}", stack.took);
+        let worked = stack.processor_time();
+        assert!(worked < Duration::from_secs(2), "{worked:?}");
         assert_eq!(stack.get("/healthz").await.unwrap().0, 200);
         stack
             .post("/v1/Configuration/Addresses", AUTOCREATE)
@@ -203,12 +222,20 @@ async fn a_killed_stack_loses_and_doubles_nothing_that_it_accepted() {
         }
         let messages = (sent..sent + 60).collect::<Vec<_>>();
         sent += messages.len();
+        // Some have been accepted, and others are under way.
+        let (came, counted) = (AtomicUsize::new(0), Notify::new());
         let killer = async {
-            tokio::time::sleep(Duration::from_millis(150 + 100 * round)).await;
+            while came.load(Ordering::SeqCst) < 5 + 10 * round {
+                counted.notified().await;
+            }
             stack.signal("-KILL");
         };
-        let answers =
-            futures_util::future::join_all(messages.iter().map(|number| stack.message(*number)));
+        let answers = futures_util::future::join_all(messages.iter().map(|number| async {
+            let accepted = stack.message(*number).await;
+            came.fetch_add(1, Ordering::SeqCst);
+            counted.notify_one();
+            accepted
+        }));
         let (answers, ()) = tokio::join!(answers, killer);
         accepted.extend(
             messages

@@ -12,13 +12,14 @@ use tests::system::TestSystem;
 use tests::wire::Fault;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-on_both_engines!(
+on_both_engines!(everything_that_falls_due_in_one_millisecond_is_found,);
+
+on_the_embedded_engine!(
     a_retry_does_not_wait_for_a_mass_deletion,
     a_hand_off_that_fails_stops_no_other,
     a_list_that_cannot_be_read_stops_no_other,
     the_conversation_that_waits_longest_is_handed_off_first,
     timers_that_hang_leave_time_to_purges,
-    everything_that_falls_due_in_one_millisecond_is_found,
 );
 
 /// Longer than any test takes.

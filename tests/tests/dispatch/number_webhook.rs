@@ -12,13 +12,18 @@ use tests::response::Response;
 use tests::system::{ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
+    it_is_told_by_itself,
+    the_clock_brings_what_waits,
+    a_run_killed_at_any_call_loses_nothing,
+);
+
+on_the_embedded_engine!(
     a_captured_message_is_told_as_a_forwarded_one,
     an_autocreated_message_is_told_as_a_forwarded_one,
     media_are_told_as_a_forwarded_messages_are,
     all_that_twilio_said_is_told,
     a_request_is_signed_and_each_message_has_its_token,
     a_get_carries_everything_in_its_signed_url,
-    it_is_told_by_itself,
     nobody_is_told_by_default,
     only_what_came_in_is_told_and_once,
     its_answer_reaches_nobody_and_changes_nothing,
@@ -30,14 +35,12 @@ on_both_engines!(
     what_is_pending_is_not_told_once_the_url_is_gone,
     what_is_pending_goes_where_the_number_points_now,
     a_dead_webhook_is_tried_again_with_the_same_token_and_in_order,
-    the_clock_brings_what_waits,
     what_is_given_up_after_a_day_lets_the_next_go,
     a_dead_webhook_holds_up_no_other_number,
     a_dead_webhook_holds_up_neither_the_relay_nor_the_account,
     a_failing_url_is_followed_by_the_fallback,
     the_text_is_as_published,
     a_rejected_message_is_not_told,
-    a_run_killed_at_any_call_loses_nothing,
 );
 
 const OURS_2: &str = "+15550002223";

@@ -13,6 +13,12 @@ use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TestSystem};
 
 on_both_engines!(
     an_autocreated_conversation_is_told_in_order_and_signed,
+    changes_of_all_kinds_are_told_in_their_order,
+    a_crowd_of_messages_is_told_in_order_and_each_once,
+    each_conversation_counts_its_own_events,
+);
+
+on_the_embedded_engine!(
     an_autocreation_is_told_with_exactly_these_parameters,
     a_captured_message_is_told_with_exactly_these_parameters,
     a_message_that_wakes_a_conversation_is_told_with_exactly_these_parameters,
@@ -30,9 +36,6 @@ on_both_engines!(
     a_webhook_set_again_is_not_told_of_what_came_in_between,
     what_waits_goes_to_the_edited_url,
     an_account_without_a_webhook_writes_no_cursor,
-    changes_of_all_kinds_are_told_in_their_order,
-    a_crowd_of_messages_is_told_in_order_and_each_once,
-    each_conversation_counts_its_own_events,
 );
 
 /// The account's post-action webhook, which is always content.

@@ -12,6 +12,11 @@ use tests::system::{ADA, BOB, OURS, TWILIO_ACCOUNT, TWILIO_TOKEN, TestSystem};
 
 on_both_engines!(
     a_captured_message_reaches_every_other_participant_from_its_own_proxy,
+    concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes,
+    a_long_backlog_is_relayed_in_order,
+);
+
+on_the_embedded_engine!(
     what_is_sent_has_exactly_the_documented_fields,
     a_message_from_whatsapp_reaches_the_others_each_on_its_channel,
     a_message_by_rest_reaches_everyone_but_its_author,
@@ -35,8 +40,6 @@ on_both_engines!(
     what_a_pre_action_webhook_rejects_is_not_relayed,
     a_message_stays_in_its_conversation,
     a_repetition_by_the_carrier_is_relayed_once,
-    concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes,
-    a_long_backlog_is_relayed_in_order,
     twilio_is_asked_exactly_so,
     twilio_is_asked_for_whatsapp_with_the_prefix,
     each_is_sent_by_the_carrier_of_its_own_proxy,

@@ -9,36 +9,39 @@ use tests::response::Response;
 use tests::system::{ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
-    a_conversation_has_exactly_the_documented_fields,
-    a_conversation_needs_nothing,
     an_update_changes_what_it_names_and_nothing_else,
-    a_parameter_that_we_do_not_know_is_ignored,
     a_unique_name_stands_for_the_sid,
     a_unique_name_belongs_to_one_conversation,
-    a_unique_name_may_not_look_like_a_sid,
-    a_conversation_starts_active_or_inactive,
     a_conversation_goes_between_active_and_inactive_at_will,
     a_closed_conversation_changes_no_more,
     a_closed_conversation_can_be_read_and_deleted,
-    timers_are_checked_when_a_conversation_is_made,
-    timers_are_checked_when_a_conversation_is_changed,
     a_timer_counts_from_the_last_activity,
-    a_timer_of_zero_is_none,
     a_change_after_the_closing_time_finds_the_conversation_closed,
     a_pair_is_free_after_the_closing_time,
     a_list_is_read_to_its_end_without_loss_or_duplicates,
     a_list_page_says_where_it_stands,
     a_list_page_survives_the_deletion_of_its_last_row,
-    a_page_size_over_the_maximum_is_the_maximum,
-    a_page_that_never_was_is_refused,
-    a_token_of_another_list_is_refused,
-    a_token_shows_nothing_of_another_conversation,
     a_list_is_filtered_by_state,
     a_filter_follows_the_state_that_a_message_changes,
     a_list_is_filtered_by_the_day_of_creation,
     a_list_begins_with_the_newest,
     a_deleted_conversation_is_gone_with_all_it_had,
     a_conversation_that_never_was_is_not_found,
+);
+
+on_the_embedded_engine!(
+    a_conversation_has_exactly_the_documented_fields,
+    a_conversation_needs_nothing,
+    a_parameter_that_we_do_not_know_is_ignored,
+    a_unique_name_may_not_look_like_a_sid,
+    a_conversation_starts_active_or_inactive,
+    timers_are_checked_when_a_conversation_is_made,
+    timers_are_checked_when_a_conversation_is_changed,
+    a_timer_of_zero_is_none,
+    a_page_size_over_the_maximum_is_the_maximum,
+    a_page_that_never_was_is_refused,
+    a_token_of_another_list_is_refused,
+    a_token_shows_nothing_of_another_conversation,
 );
 
 const CONVERSATIONS: &str = "/v1/Conversations";

@@ -9,10 +9,6 @@ use tests::response::Response;
 use tests::system::{ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
-    a_participant_has_exactly_the_documented_fields,
-    a_chat_participant_has_an_identity_and_no_binding,
-    a_whatsapp_participant_has_a_binding_of_that_type,
-    a_participant_that_cannot_be_is_refused,
     a_bound_pair_is_refused_and_the_holder_is_named,
     a_bound_pair_is_refused_in_the_same_conversation_too,
     a_proxy_may_have_many_addresses_and_an_address_many_proxies,
@@ -21,16 +17,23 @@ on_both_engines!(
     a_participant_is_found_by_sid_and_by_identity,
     a_participant_of_another_conversation_is_not_found,
     an_update_changes_what_it_names_and_nothing_else,
-    an_address_never_changes,
     a_participant_moves_to_another_proxy,
     a_participant_does_not_move_to_a_bound_pair,
-    a_participant_without_an_address_takes_no_proxy,
     a_removed_participant_is_gone,
     a_list_of_participants_is_read_to_its_end,
     a_conversation_takes_fifty_addresses,
     the_conversations_of_an_address_are_found,
     the_conversations_of_an_identity_are_found,
     the_conversations_of_a_participant_are_all_listed,
+);
+
+on_the_embedded_engine!(
+    a_participant_has_exactly_the_documented_fields,
+    a_chat_participant_has_an_identity_and_no_binding,
+    a_whatsapp_participant_has_a_binding_of_that_type,
+    a_participant_that_cannot_be_is_refused,
+    an_address_never_changes,
+    a_participant_without_an_address_takes_no_proxy,
     the_conversations_of_nobody_and_of_both_are_refused,
 );
 

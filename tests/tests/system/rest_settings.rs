@@ -10,29 +10,32 @@ use tests::receiver::{Receiver, Reply};
 use tests::system::{ACCOUNT, ADA, OURS, PUBLIC_URL, TestSystem};
 
 on_both_engines!(
+    a_change_of_the_webhooks_leaves_the_rest_alone,
+    an_address_configuration_is_found_by_sid_and_by_address,
+    an_update_of_an_address_configuration_changes_what_it_names,
+    an_address_has_one_configuration,
+    a_list_of_address_configurations_is_read_to_its_end,
+    an_address_configuration_is_in_force_at_once,
+    a_number_is_once_ours,
+    a_number_is_changed_and_deleted,
+    a_list_of_numbers_is_read_to_its_end,
+    a_webhook_of_a_number_is_in_force_at_once,
+    a_pre_action_webhook_is_in_force_at_once,
+);
+
+on_the_embedded_engine!(
     the_configuration_has_exactly_the_documented_fields,
     a_default_timer_is_checked,
     a_default_timer_is_for_new_conversations_only,
     the_webhooks_have_exactly_the_documented_fields,
-    a_change_of_the_webhooks_leaves_the_rest_alone,
     webhooks_that_cannot_be_are_refused,
     an_address_configuration_has_exactly_the_documented_fields,
     an_address_configuration_with_a_webhook_shows_it,
     an_address_configuration_is_off_until_it_is_enabled,
-    an_address_configuration_is_found_by_sid_and_by_address,
-    an_update_of_an_address_configuration_changes_what_it_names,
-    an_address_has_one_configuration,
     an_address_configuration_that_cannot_be_is_refused,
-    a_list_of_address_configurations_is_read_to_its_end,
-    an_address_configuration_is_in_force_at_once,
     a_number_has_the_documented_fields,
-    a_number_is_once_ours,
     a_number_that_cannot_be_is_refused,
-    a_number_is_changed_and_deleted,
     numbers_of_another_account_are_not_ours,
-    a_list_of_numbers_is_read_to_its_end,
-    a_webhook_of_a_number_is_in_force_at_once,
-    a_pre_action_webhook_is_in_force_at_once,
 );
 
 const ADDRESSES: &str = "/v1/Configuration/Addresses";
