@@ -77,6 +77,9 @@ const CARRIER_PAUSE: Duration = Duration::from_millis(500);
 /// often to the fallback URL.
 pub const CARRIER_ATTEMPTS: usize = 12;
 
+/// The attempts of a carrier that outlasts a busy machine: for a test whose promise is not the number.
+pub const PATIENT_ATTEMPTS: usize = 20 * CARRIER_ATTEMPTS;
+
 /// The carrier's message SID with this number.
 pub fn sid(number: u64) -> String {
     format!("SM{number:032x}")

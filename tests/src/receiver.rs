@@ -124,9 +124,9 @@ pub struct Receiver {
     answer: Arc<Mutex<Arc<Answer>>>,
 }
 
-/// How long something that must come may take, on a busy machine.
+/// How often the received requests are counted, and how many times: two minutes in all, on a busy machine.
 const WAIT_ROUND: Duration = Duration::from_millis(20);
-const WAIT_ROUNDS_MAX: usize = 1_500;
+const WAIT_ROUNDS_MAX: usize = 6_000;
 
 /// Enough for anything that is sent here.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

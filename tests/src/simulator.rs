@@ -49,6 +49,6 @@ impl TestSystem {
     }
 }
 
-/// How often the outbox is read, and how many times: half a minute in all, on a busy machine.
+/// How often the outbox is read, and how many times: two minutes in all, on a busy machine.
 const SENT_ROUND: Duration = Duration::from_millis(20);
-const SENT_ROUNDS_MAX: usize = 1_500;
+const SENT_ROUNDS_MAX: usize = 6_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::carrier::{CARRIER_ATTEMPTS, sid};
+use tests::carrier::{PATIENT_ATTEMPTS, sid};
 use tests::form::encode;
 use tests::json::{is_sid, only, text};
 use tests::receiver::{Received, Receiver, Reply, parameters};
@@ -993,7 +993,7 @@ async fn a_crowd_of_messages_is_told_in_order_and_each_once(system: TestSystem) 
                     ADA,
                     OURS,
                     &number.to_string(),
-                    CARRIER_ATTEMPTS,
+                    PATIENT_ATTEMPTS,
                 )
                 .await
                 .accepted()
@@ -1034,7 +1034,7 @@ async fn each_conversation_counts_its_own_events(system: TestSystem) {
         let number = number as u64;
         async move {
             system
-                .message_repeated(&sid(number), &from, OURS, "hello", CARRIER_ATTEMPTS)
+                .message_repeated(&sid(number), &from, OURS, "hello", PATIENT_ATTEMPTS)
                 .await
                 .accepted()
         }

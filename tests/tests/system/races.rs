@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use futures_util::future::join_all;
-use tests::carrier::{CARRIER_ATTEMPTS, sid};
+use tests::carrier::{PATIENT_ATTEMPTS, sid};
 use tests::json::text;
 use tests::response::Response;
 use tests::system::{ADA, OURS, TestSystem};
@@ -99,8 +99,7 @@ async fn two_hundred_first_messages_of_one_pair_make_one_conversation_where_5xx_
     system: TestSystem,
 ) {
     system.autocreation(OURS).await;
-    // A carrier ends its repetitions by time; here a busy machine may take its time.
-    for answer in burst(&system, 0, 200, 20 * CARRIER_ATTEMPTS).await {
+    for answer in burst(&system, 0, 200, PATIENT_ATTEMPTS).await {
         assert!(answer.accepted(), "{} {}", answer.status, answer.text());
     }
     let conversations = all_conversations(&system).await;
@@ -156,7 +155,7 @@ async fn fifty_copies_of_one_message_are_one_message(system: TestSystem) {
             let system = system.clone();
             async move {
                 system
-                    .message_repeated(&sid(number), ADA, OURS, body, CARRIER_ATTEMPTS)
+                    .message_repeated(&sid(number), ADA, OURS, body, PATIENT_ATTEMPTS)
                     .await
             }
         });
@@ -183,7 +182,7 @@ async fn while_messages_come<F>(
     system.autocreation(OURS).await;
     let (conversation, participant) = system.bind(ADA, OURS).await;
     let ending = tokio::spawn(end(system.clone(), conversation.clone(), participant));
-    let answers = burst(system, 0, 30, CARRIER_ATTEMPTS).await;
+    let answers = burst(system, 0, 30, PATIENT_ATTEMPTS).await;
     assert!(answers.iter().all(Response::accepted));
     let ended = ending.await.expect("no task panics");
     assert!(
@@ -262,7 +261,7 @@ async fn messages_by_rest_and_by_carrier_share_one_order(system: TestSystem) {
                 .await
         }
     });
-    let (posted, received) = tokio::join!(at_once(posts), burst(&system, 0, 20, CARRIER_ATTEMPTS));
+    let (posted, received) = tokio::join!(at_once(posts), burst(&system, 0, 20, PATIENT_ATTEMPTS));
     assert!(posted.iter().all(|answer| answer.status == 201));
     assert!(received.iter().all(Response::accepted));
     assert_each_once(&system, &[conversation], 0..40).await;
@@ -275,7 +274,7 @@ async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system:
     let second = system.conversation(&[]).await;
     let messages = tokio::spawn({
         let system = system.clone();
-        async move { burst(&system, 0, 20, CARRIER_ATTEMPTS).await }
+        async move { burst(&system, 0, 20, PATIENT_ATTEMPTS).await }
     });
     system
         .delete(&format!(
@@ -323,7 +322,7 @@ async fn concurrent_edits_of_a_conversation_are_all_kept(system: TestSystem) {
         let (system, path) = (system.clone(), path.clone());
         async move { system.post(&path, form).await }
     });
-    let (edited, received) = tokio::join!(at_once(edits), burst(&system, 0, 10, CARRIER_ATTEMPTS));
+    let (edited, received) = tokio::join!(at_once(edits), burst(&system, 0, 10, PATIENT_ATTEMPTS));
     assert!(edited.iter().all(|answer| answer.status == 200));
     assert!(received.iter().all(Response::accepted));
     let found = system.get(&path).await.expect(200);
