@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder};
 use local::writes::{Writers, Writes};
 use store::{Deadline, Store, engine_config};
 use tokio::sync::mpsc;
@@ -50,7 +51,7 @@ impl TestTable {
         // A wire of its own, without faults: the SDK's usual client would read the certificates of the system.
         let config = engine_config(&endpoint).http_client(Wire::default());
         let table = TestTable {
-            client: Store::client(writes.observe(config)),
+            client: patient_client(writes.observe(config)),
             owned: Arc::new(Owned { endpoint, name }),
             wire: Wire::default(),
             writes,
@@ -92,6 +93,12 @@ impl TestTable {
     }
 }
 
+/// A client that waits for a busy engine, and asks again.
+fn patient_client(config: Builder) -> Client {
+    let config = config.behavior_version(BehaviorVersion::latest());
+    Client::from_conf(config.build())
+}
+
 impl Drop for Owned {
     /// Asks a thread that outlives the runtime of the test.
     fn drop(&mut self) {
@@ -119,7 +126,7 @@ fn delete_tables(mut names: mpsc::UnboundedReceiver<(String, String)>) {
     runtime.block_on(async {
         while let Some((endpoint, name)) = names.recv().await {
             let config = engine_config(endpoint).http_client(Wire::default());
-            let client = Store::client(config);
+            let client = patient_client(config);
             // A table that stays only takes room.
             let _ = client.delete_table().table_name(name).send().await;
         }

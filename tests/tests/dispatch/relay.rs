@@ -599,6 +599,9 @@ async fn concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes(
     }
 }
 
+/// How many runs a busy machine may need for what one run does on a quiet one.
+const RUNS_MAX: usize = 10;
+
 async fn a_long_backlog_is_relayed_in_order(system: TestSystem) {
     // More than is read of a log at once.
     const COUNT: u64 = 120;
@@ -607,8 +610,15 @@ async fn a_long_backlog_is_relayed_in_order(system: TestSystem) {
         let body = format!("message {number}");
         say(&system, &conversation, "Author", ADA, &body).await;
     }
-    system.run(&conversation).await;
-    let sent = system.outbox().await;
+    // One run sends them all; on a busy machine its time may end before.
+    let mut sent = Vec::new();
+    for _ in 0..RUNS_MAX {
+        system.run(&conversation).await;
+        sent = system.outbox().await;
+        if sent.len() as u64 >= COUNT {
+            break;
+        }
+    }
     let expected: Vec<_> = (0..COUNT)
         .map(|number| format!("message {number}"))
         .collect();

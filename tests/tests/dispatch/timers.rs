@@ -195,7 +195,7 @@ async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
             let at = received.parameter("StateUpdated").expect("a time");
             let at = json!(format!("{}Z", &at[..19]));
             let late = seconds(&at) - created - 60 * minutes;
-            assert!((0..=15).contains(&late), "{late} s late");
+            assert!((0..60).contains(&late), "{late} s late");
         }
     }
     system.advance_by_door("P2D").await;

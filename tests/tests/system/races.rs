@@ -8,6 +8,7 @@ use tests::carrier::{PATIENT_ATTEMPTS, sid};
 use tests::json::text;
 use tests::response::Response;
 use tests::system::{ADA, OURS, TestSystem};
+use tokio::sync::{Mutex, MutexGuard};
 
 on_both_engines!(
     fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_accepted_at_the_first_try,
@@ -22,6 +23,13 @@ on_both_engines!(
     concurrent_edits_of_a_conversation_are_all_kept,
     a_name_and_an_identity_have_one_winner,
 );
+
+/// Waits until no other test of this file has a crowd under way. The engines take one request at a time: beside other
+/// crowds, a crowd measures how long the queue is.
+async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
 
 /// Runs all at once, each as a task of its own.
 async fn at_once<F>(tasks: impl IntoIterator<Item = F>) -> Vec<F::Output>
@@ -86,6 +94,7 @@ async fn all_conversations(system: &TestSystem) -> Vec<String> {
 async fn fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_accepted_at_the_first_try(
     system: TestSystem,
 ) {
+    let _turn = turn().await;
     system.autocreation(OURS).await;
     for answer in burst(&system, 0, 50, 1).await {
         assert!(answer.accepted(), "{} {}", answer.status, answer.text());
@@ -98,6 +107,7 @@ async fn fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_acce
 async fn two_hundred_first_messages_of_one_pair_make_one_conversation_where_5xx_is_repeated(
     system: TestSystem,
 ) {
+    let _turn = turn().await;
     system.autocreation(OURS).await;
     for answer in burst(&system, 0, 200, PATIENT_ATTEMPTS).await {
         assert!(answer.accepted(), "{} {}", answer.status, answer.text());
@@ -110,6 +120,7 @@ async fn two_hundred_first_messages_of_one_pair_make_one_conversation_where_5xx_
 async fn a_hundred_claims_of_one_pair_have_one_winner_and_the_losers_are_told_its_name(
     system: TestSystem,
 ) {
+    let _turn = turn().await;
     system.number(OURS, &[]).await;
     let mut conversations = Vec::new();
     for _ in 0..10 {
@@ -149,6 +160,7 @@ async fn a_hundred_claims_of_one_pair_have_one_winner_and_the_losers_are_told_it
 }
 
 async fn fifty_copies_of_one_message_are_one_message(system: TestSystem) {
+    let _turn = turn().await;
     system.autocreation(OURS).await;
     for (number, body) in [(1, "first"), (2, "second")] {
         let copies = (0..50).map(|_| {
@@ -194,6 +206,7 @@ async fn while_messages_come<F>(
 }
 
 async fn capture_races_close_and_no_message_is_lost_between(system: TestSystem) {
+    let _turn = turn().await;
     while_messages_come(&system, |system, conversation, _| async move {
         system
             .post(
@@ -208,6 +221,7 @@ async fn capture_races_close_and_no_message_is_lost_between(system: TestSystem) 
 }
 
 async fn capture_races_removal_and_no_message_is_lost_between(system: TestSystem) {
+    let _turn = turn().await;
     while_messages_come(&system, |system, conversation, participant| async move {
         system
             .delete(&format!(
@@ -220,6 +234,7 @@ async fn capture_races_removal_and_no_message_is_lost_between(system: TestSystem
 }
 
 async fn capture_races_delete_and_no_message_is_lost_between(system: TestSystem) {
+    let _turn = turn().await;
     while_messages_come(&system, |system, conversation, _| async move {
         system
             .delete(&format!("/v1/Conversations/{conversation}"))
@@ -247,6 +262,7 @@ async fn capture_races_delete_and_no_message_is_lost_between(system: TestSystem)
 }
 
 async fn messages_by_rest_and_by_carrier_share_one_order(system: TestSystem) {
+    let _turn = turn().await;
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
@@ -268,6 +284,7 @@ async fn messages_by_rest_and_by_carrier_share_one_order(system: TestSystem) {
 }
 
 async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system: TestSystem) {
+    let _turn = turn().await;
     system.number(OURS, &[]).await;
     system.autocreation(OURS).await;
     let (first, participant) = system.bind(ADA, OURS).await;
@@ -309,6 +326,7 @@ async fn a_pair_given_from_one_conversation_to_the_next_is_never_in_both(system:
 }
 
 async fn concurrent_edits_of_a_conversation_are_all_kept(system: TestSystem) {
+    let _turn = turn().await;
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
     let path = format!("/v1/Conversations/{conversation}");
@@ -337,6 +355,7 @@ async fn concurrent_edits_of_a_conversation_are_all_kept(system: TestSystem) {
 }
 
 async fn a_name_and_an_identity_have_one_winner(system: TestSystem) {
+    let _turn = turn().await;
     let named = (0..20).map(|_| {
         let system = system.clone();
         async move {
