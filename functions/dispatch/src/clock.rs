@@ -25,8 +25,9 @@ pub async fn tick(app: &App, hand_off: &impl HandOff) -> Result<(), ClockError> 
     let swept = dispatch::sweep(app, SWEEP_DISTANCE, Deadline::after(SWEEP_TIME_MAX)).await;
     let done = dispatch::tick(app, hand_off, DUE_TIME_MAX).await;
     match (swept, done) {
-        (swept, Ok(())) => swept.map_err(ClockError::Sweep),
-        (Ok(()), Err(error)) => Err(ClockError::Due(error)),
+        (Ok(_), Ok(())) => Ok(()),
+        (Ok(_), Err(error)) => Err(ClockError::Due(error)),
+        (Err(error), Ok(())) => Err(ClockError::Sweep(error)),
         (Err(swept), Err(error)) => {
             let swept = ErrorChain(&swept);
             tracing::warn!(error = %swept, "the sweep failed, and so does the work on what is due");

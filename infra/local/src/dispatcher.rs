@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use service::dispatch::{self, SWEEP_DISTANCE};
+use service::dispatch::{self, SWEEP_DISTANCE, Swept};
 use service::{App, ErrorChain};
 use store::{Deadline, pause};
 use tokio::sync::watch;
@@ -103,7 +103,7 @@ async fn clock(app: App, tasks: Tasks, writers: Writers, writes: Writes) {
         if let Some(distance) = rest.sweep_distance() {
             let began = Instant::now();
             let swept = dispatch::sweep(&app, distance, Deadline::after(TIME_MAX)).await;
-            rest.swept(began, swept.is_ok());
+            rest.swept(began, matches!(swept, Ok(Swept::Whole)));
             if let Err(error) = swept {
                 let error = ErrorChain(&error);
                 tracing::warn!(
@@ -141,7 +141,7 @@ struct Rest {
     /// The first instant at which something falls due, as the table said when it was last asked.
     next_due: Timestamp,
     last_swept: Option<Instant>,
-    /// When the last sweep began that did not fail.
+    /// When the last sweep began that came to its end.
     whole_sweep: Option<Instant>,
 }
 

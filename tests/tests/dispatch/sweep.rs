@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use routing::ConversationSid;
-use service::dispatch::{self, SWEEP_DISTANCE};
+use service::dispatch::{self, SWEEP_DISTANCE, Swept};
 use store::{Deadline, DueKind, SHARDS, StoreError};
 use tests::carrier::sid;
 use tests::receiver::{Receiver, Reply};
@@ -33,7 +33,7 @@ const SWEEP_TIME: Duration = Duration::from_secs(60);
 
 type Item = HashMap<String, AttributeValue>;
 
-async fn sweep(system: &TestSystem) -> Result<(), StoreError> {
+async fn sweep(system: &TestSystem) -> Result<Swept, StoreError> {
     let deadline = Deadline::after(SWEEP_TIME);
     dispatch::sweep(&system.app, SWEEP_DISTANCE, deadline).await
 }
@@ -80,7 +80,7 @@ async fn unroutable_messages(system: &TestSystem, count: usize) {
 /// How many index rows the sweep reads now, and how many units it writes.
 async fn cost_of_a_sweep(system: &TestSystem) -> (u64, f64) {
     system.wire.take_calls();
-    sweep(system).await.expect("a sweep");
+    assert_eq!(sweep(system).await.expect("a sweep"), Swept::Whole);
     let calls = system.wire.take_calls();
     let scanned = calls.iter().map(|call| call.scanned).sum();
     let written = calls.iter().map(|call| call.write_units).sum();

@@ -31,7 +31,7 @@ use crate::App;
 use crate::app::random;
 
 pub use due::{TickError, TickFailure, tick};
-pub use sweep::{SWEEP_DISTANCE, sweep};
+pub use sweep::{SWEEP_DISTANCE, Swept, sweep};
 
 /// How long a run may last, all its attempts included. Shorter than [`SWEEP_DISTANCE`]: a run must not clear a due time
 /// that the sweep has passed by.

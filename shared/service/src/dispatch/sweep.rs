@@ -38,11 +38,10 @@ const ENDING_SHARE: u32 = 10;
 /// [`SWEEP_DISTANCE`] allows.
 ///
 /// The shard that is furthest behind comes first. Each shard has a slice of the time, and a failure of one stops no other.
-/// A sweep that does not come to its end is no failure: the next sweep goes on.
 ///
 /// # Errors
 /// The first failure, after the others are swept. Each has a log line of its own.
-pub async fn sweep(app: &App, distance: Duration, deadline: Deadline) -> Result<(), StoreError> {
+pub async fn sweep(app: &App, distance: Duration, deadline: Deadline) -> Result<Swept, StoreError> {
     let now = app.clock.now();
     let before = |distance| now.checked_sub(distance).unwrap_or(Timestamp::MIN);
     let ending = deadline.remaining() / ENDING_SHARE;
@@ -71,10 +70,23 @@ pub async fn sweep(app: &App, distance: Duration, deadline: Deadline) -> Result<
         }
     }
     let (left, first_error) = sweep.all(shards).await;
-    for shard in left {
+    for shard in &left {
         shard.report(sweep.until);
     }
-    unknown.or(first_error).map_or(Ok(()), Err)
+    match unknown.or(first_error) {
+        Some(error) => Err(error),
+        None if left.is_empty() => Ok(Swept::Whole),
+        None => Ok(Swept::Part),
+    }
+}
+
+/// How far a sweep came that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// It read every change that is old enough.
+    Whole,
+    /// Its time was over before. The next sweep goes on.
+    Part,
 }
 
 fn log_failure(shard: u8, error: &StoreError) {
