@@ -249,7 +249,7 @@ impl Around {
         body["errorType"].as_str().unwrap().to_owned()
     }
 
-    /// What the function asked of Lambda since this was last called.
+    /// The invocations that the function has asked for since the last call of this.
     fn invocations(&self) -> Vec<Invocation> {
         std::mem::take(&mut self.lambda.invocations.lock().unwrap())
     }
@@ -264,7 +264,7 @@ impl Around {
         *self.lambda.refusal.lock().unwrap() = Some(refusal);
     }
 
-    /// What it logged, after its end.
+    /// Ends the function, and returns its log lines.
     async fn end(mut self) -> Vec<Value> {
         let ended = self.function.try_wait().unwrap();
         assert!(ended.is_none(), "the function lives");
@@ -300,7 +300,7 @@ fn ring(sequence: usize, n: usize, slot: u64) -> Value {
     record("INSERT", sequence, &pk, &format!("L#{slot:010}#E"))
 }
 
-/// The rings of two conversations, doubled, among what does not ring and what nobody understands.
+/// The rings of two conversations, each twice, among records that are no ring or can't be read.
 fn batch() -> Value {
     let pk = format!("C#{}", conversation(3));
     json!({"Records": [
@@ -326,7 +326,7 @@ fn response(body: Value) -> (String, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doorbell_hands_off_to_the_function_itself_and_calls_nobody_else() {
+async fn the_doorbell_hands_off_to_the_function_itself_and_makes_no_other_call() {
     let mut around = Around::start().await;
     assert_eq!(around.invoke(batch()).await, response(failures(&[])));
     let [invocation] = &around.invocations()[..] else {
@@ -340,7 +340,7 @@ async fn the_doorbell_hands_off_to_the_function_itself_and_calls_nobody_else() {
     let expected = json!({"conversations": [conversation(1), conversation(2)]});
     assert_eq!(invocation.body, expected);
 
-    // What no ring is among is nobody's.
+    // Records without a ring are handed off to no run.
     let silent = json!({"Records": [record("REMOVE", 8, "J#x", "twilio")]});
     assert_eq!(around.invoke(silent).await, response(failures(&[])));
     assert!(around.invocations().is_empty());
@@ -360,7 +360,7 @@ async fn the_doorbell_hands_off_to_the_function_itself_and_calls_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ring_that_nobody_took_over_is_delivered_again() {
+async fn a_ring_whose_hand_off_fails_is_delivered_again() {
     let mut around = Around::start().await;
     for (status, error) in [
         (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
@@ -417,9 +417,9 @@ async fn what_is_no_event_fails_and_the_function_lives_on() {
         json!({"clock": "minute"}),
         json!({"conversations": [conversation(1)]}),
     ] {
-        let asked = around.table.all().len();
+        let calls = around.table.all().len();
         assert_eq!(around.invoke(event).await, response(Value::Null));
-        assert!(around.table.all().len() > asked);
+        assert!(around.table.all().len() > calls);
     }
     assert_eq!(around.invoke(batch()).await, response(failures(&[])));
     assert_eq!(around.invocations().len(), 1);

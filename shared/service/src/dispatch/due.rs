@@ -32,8 +32,8 @@ pub enum TickFailure {
     HandOff(#[from] HandOffError),
 }
 
-/// The parts of the time that belong to timers and to purges, as divisors. Hand-offs have what is left of it: half. What
-/// a kind does not need of its share goes to the kinds after it.
+/// The parts of the time that belong to timers and to purges, as divisors. Hand-offs have the other half. A
+/// kind leaves the time that it does not need to the kinds after it.
 const TIMERS_SHARE: u32 = 4;
 const PURGES_SHARE: u32 = 4;
 /// The last part of the time, as a divisor: nothing begins in it, so that what began before can end.
@@ -46,7 +46,7 @@ const FIRES_AT_ONCE: usize = 8;
 
 /// Hands off the conversations whose cursors are due by now, and fires the timers and purges that are.
 ///
-/// What waits longest comes first, whatever its SID. A run gives a cursor a later due time or none, and a timer or a purge
+/// The oldest due time comes first, whatever the SID. A run gives a cursor a later due time or none, and a timer or a purge
 /// that fired is gone or set to a later time, so all that is due comes to the front in its turn.
 ///
 /// # Errors

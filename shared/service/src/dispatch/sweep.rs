@@ -2,7 +2,7 @@
 //! distance from now, in each shard from a durable mark on. It wakes every consumer that lags behind, before it moves the
 //! mark; from then on the due index is responsible.
 //!
-//! It also meets every forwarded message once, and raises the alarm for each whose result nobody noted.
+//! It also meets every forwarded message once, and raises the alarm for each that is still pending.
 //!
 //! A mark moves page by page, so a sweep that ends early has done a part for good, and the next one goes on from there.
 
@@ -171,6 +171,13 @@ impl Sweep<'_> {
             .store
             .changed(shard.shard, shard.from, until, deadline)
             .await?;
+        let conversations = changed.conversations.iter().copied();
+        stream::iter(conversations)
+            .map(|conversation| wake_lagging(app, conversation, deadline))
+            .buffer_unordered(LOOKS_AT_ONCE)
+            .try_collect::<Vec<()>>()
+            .await?;
+        // Last before the mark: a page that fails is read again, and raises no alarm.
         for error in &changed.unreadable {
             let error = ErrorChain(error);
             tracing::error!(%error, "a journal entry can't be read; the sweep wakes no consumer for it");
@@ -181,12 +188,6 @@ impl Sweep<'_> {
             .iter()
             .filter(|forward| forward.at <= reached);
         passed.for_each(raise_alarm);
-        let conversations = changed.conversations.iter().copied();
-        stream::iter(conversations)
-            .map(|conversation| wake_lagging(app, conversation, deadline))
-            .buffer_unordered(LOOKS_AT_ONCE)
-            .try_collect::<Vec<()>>()
-            .await?;
         if shard.mark_moves(reached, &changed) {
             app.store
                 .sweep_mark_put(shard.shard, reached, deadline)
@@ -228,7 +229,8 @@ impl Shard {
     }
 }
 
-/// The time of the next shard, of those that are waiting for their turn. What a shard does not need goes to the next.
+/// The slice of the time for the next of the shards that wait for their turn. A shard leaves the time that it does not
+/// need to the next.
 fn slice(remaining: Duration, waiting: usize) -> Duration {
     let turns = waiting.div_ceil(SHARDS_AT_ONCE).max(1);
     remaining / u32::try_from(turns).unwrap_or(u32::MAX)
