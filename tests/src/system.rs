@@ -97,7 +97,7 @@ impl TestSystem {
     fn assembled(app: App, table: TestTable) -> TestSystem {
         let receivers = Receivers {
             twilio: Some(credentials()),
-            simulator: None,
+            ..Receivers::default()
         };
         let tasks = Tasks::new(app.clone());
         TestSystem {

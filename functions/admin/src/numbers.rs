@@ -164,7 +164,9 @@ impl NumberWish {
     fn from_parameters(parameters: &Parameters) -> Result<NumberWish, Problem> {
         parameters.refuse_unsupported(&UNSUPPORTED)?;
         let name_too_long = codes::parameter("FriendlyName", "is longer than 64 characters");
-        let carrier_invalid = codes::parameter("Carrier", "must be twilio or simulator");
+        let carriers: Vec<_> = CarrierName::ALL.iter().map(|name| name.as_str()).collect();
+        let must_be = format!("must be {}", carriers.join(" or "));
+        let carrier_invalid = codes::parameter("Carrier", must_be);
         let inbound_webhook = |text: &str| match text.to_ascii_lowercase().as_str() {
             UNBOUND => Some(InboundWebhook::Unbound),
             ALWAYS => Some(InboundWebhook::Always),

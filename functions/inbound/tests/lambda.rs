@@ -99,7 +99,7 @@ async fn the_function_answers_every_event_and_lives_on() {
         ),
     ];
     let (answers, mut answered_with) = unbounded_channel();
-    // What is no request at all fails by itself, and the next one is answered.
+    // An event that is no request fails by itself, and the function answers the next event.
     let mut events: VecDeque<Value> = [json!({"what": "is this"})].into();
     events.extend(cases.iter().map(|(event, _)| event.clone()));
     events.extend(refused.iter().map(|(event, _)| event.clone()));
@@ -126,7 +126,7 @@ async fn the_function_answers_every_event_and_lives_on() {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "x")
         .env("AWS_SECRET_ACCESS_KEY", "x")
-        // Nobody listens there: the table is dead, and none of these requests needs it.
+        // No server listens there: the table is dead, and none of these requests needs it.
         .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
         .env("CROSSPOINT_ACCOUNT_SID", format!("AC{}", "0".repeat(32)))
         .env("CROSSPOINT_AUTH_TOKEN", "token")

@@ -1,4 +1,4 @@
-//! Doors that exist in the local stack alone: what the simulator was given to send, and a clock that can be moved.
+//! Doors that the local stack alone has: the messages that the simulator was asked to send, and a clock that can be moved.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use service::{App, ErrorChain};
 use crate::clock;
 use crate::tasks::Tasks;
 
-/// What the doors need to answer.
+/// The parts that the doors need to answer.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     pub app: App,
@@ -34,20 +34,20 @@ pub fn router(simulator: Simulator) -> Router {
         .with_state(simulator)
 }
 
-/// A JSON array of what was sent, oldest first.
+/// A JSON array of the messages that the simulator was asked to send, oldest first.
 async fn outbox(State(simulator): State<Simulator>) -> Response {
     let outbox = simulator.app.senders.simulator.as_ref();
     let sent = outbox.map_or_else(|| "[]".to_owned(), Outbox::to_json);
-    answer(StatusCode::OK, sent)
+    json_response(StatusCode::OK, sent)
 }
 
 /// The time, in ISO 8601.
 async fn time(State(simulator): State<Simulator>) -> Response {
-    answer(StatusCode::OK, told(&simulator.app).to_string())
+    json_response(StatusCode::OK, now_json(&simulator.app).to_string())
 }
 
-/// Moves the clock forward by `Advance`, an ISO 8601 duration. Before the answer, timers that come due on the way have
-/// fired, and what is to be told or sent again has been, unless somebody hangs; what timers have to tell is on its way.
+/// Moves the clock forward by `Advance`, an ISO 8601 duration. Before the response, the timers that come due on the way
+/// have fired, and every attempt that comes due is made, unless an endpoint hangs. The events of the timers are on their way.
 async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
     let Simulator { app, tasks } = &simulator;
     let form = Form::parse(&body);
@@ -55,20 +55,20 @@ async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
     let by = by.and_then(admin::timer::parse);
     let Some(by) = by.filter(|by| *by <= ADVANCE_MAX) else {
         let message = "Advance is not an ISO 8601 duration such as PT11M, of a year at most";
-        return answer(
+        return json_response(
             StatusCode::BAD_REQUEST,
             json!({"message": message}).to_string(),
         );
     };
     match clock::advance(app, tasks, by).await {
-        Ok(()) => answer(StatusCode::OK, told(app).to_string()),
+        Ok(()) => json_response(StatusCode::OK, now_json(app).to_string()),
         Err(error) => {
             tracing::error!(
                 error = %ErrorChain(&*error),
-                "not all that is due could be done"
+                "part of the due work failed"
             );
-            let message = "not all that is due could be done; see the log";
-            answer(
+            let message = "part of the due work failed; see the log";
+            json_response(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 json!({"message": message}).to_string(),
             )
@@ -76,11 +76,11 @@ async fn advance(State(simulator): State<Simulator>, body: Bytes) -> Response {
     }
 }
 
-fn told(app: &App) -> Value {
+fn now_json(app: &App) -> Value {
     json!({"now": app.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()})
 }
 
-fn answer(status: StatusCode, body: String) -> Response {
+fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let json = axum::http::HeaderValue::from_static("application/json");

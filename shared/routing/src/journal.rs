@@ -37,7 +37,7 @@ pub enum Outcome {
         target: Target,
         state: ForwardState,
     },
-    /// By a pre-action webhook; `conversation` is the one that it would have gone to.
+    /// By a pre-action webhook; `conversation` would have got the message.
     Rejected {
         conversation: Option<ConversationSid>,
     },

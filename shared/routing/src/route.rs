@@ -33,6 +33,7 @@ use crate::why::{Rule, Why};
 ///
 /// | # | facts | decision |
 /// |---|---|---|
+/// | – | the carrier's parser can't read the message, which the carrier surely sent | `unreadable`: journaled in its raw form, counted and alarmed. It has no addresses, so this function never sees it |
 /// | 1 | the journal has this message (same carrier, account, id and receiving number) | the recorded outcome again, as a duplicate; nothing is written. The caller of a forwarded message forwards it again, with the same idempotency token |
 /// | 2 | the message has no key, or its key is a group, which no conversation can hold yet | as unbound, but only rows 7 and 8 |
 /// | 3 | a binding names a conversation, but the newest header there does not hold the key, or the log is not visible yet | gather again: something changed between the reads |

@@ -1,4 +1,4 @@
-//! Fall-through: the number's own webhook is called, and what it says is the carrier's answer.
+//! Fall-through: this run calls the number's own webhook, and its reply becomes the response to the carrier.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::{App, ErrorChain};
 
 /// TwiML has at most 64 kB.
 const TWIML_BYTES_MAX: usize = 64 * 1024;
-/// What the fallback URL is left of a message's time, where there is one.
+/// The part of a message's time that is kept for the fallback URL, if there is one.
 const FALLBACK_TIME: Duration = Duration::from_secs(4);
-/// What the note in the journal is left after an answer.
+/// The part of a message's time that is kept for the note in the journal, after the reply.
 const NOTE_TIME: Duration = Duration::from_secs(1);
 
-/// The error codes that a fallback URL is told.
+/// Twilio's error codes, for the parameter `ErrorCode` of a fallback URL.
 const ERROR_HTTP: &str = "11200";
 const ERROR_CONNECT: &str = "11205";
 
-/// What is made of an answer.
+/// How the reply is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It is the carrier's.
-    Read,
+pub(crate) enum ReplyUse {
+    /// The carrier gets it.
+    PassedOn,
     /// Only its status counts.
-    Ignored,
+    StatusOnly,
 }
 
-/// Neither gave a usable answer.
+/// Neither URL gave a usable reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Unanswered {
-    /// The longest pause that was asked for, in seconds.
+pub(crate) struct NoReply {
+    /// The longest pause that an endpoint asked for, in seconds.
     pub(crate) retry_after_s: Option<i64>,
 }
 
@@ -44,40 +44,39 @@ pub(crate) async fn forward(
     inbound: &Inbound,
     target: &Target,
     change: ChangeId,
-    answer: Answer,
+    reply_use: ReplyUse,
     deadline: Deadline,
-) -> Result<Reply, Unanswered> {
+) -> Result<Reply, NoReply> {
     let deadline = deadline.less(NOTE_TIME);
     let mut parameters = parameters(inbound);
     let first = match target.fallback {
         Some(_) => deadline.less(FALLBACK_TIME),
         None => deadline,
     };
-    let failure = match attempt(app, &target.call, &parameters, change, answer, first).await {
+    let failure = match attempt(app, &target.call, &parameters, change, reply_use, first).await {
         Ok(reply) => return Ok(reply),
         Err(failure) => failure,
     };
     failure.log(inbound, "webhook");
     let Some(fallback) = &target.fallback else {
-        return Err(failure.unanswered());
+        return Err(failure.no_reply());
     };
-    let code = if failure.status.is_some() {
-        ERROR_HTTP
-    } else {
-        ERROR_CONNECT
+    let code = match failure.status {
+        Some(_) => ERROR_HTTP,
+        None => ERROR_CONNECT,
     };
     parameters.push(("ErrorCode".to_owned(), code.to_owned()));
     // Another party has the fallback's host: it does not learn the first URL's password.
     let error_url = target.call.url.without_userinfo();
     parameters.push(("ErrorUrl".to_owned(), error_url));
-    let answered = attempt(app, fallback, &parameters, change, answer, deadline).await;
-    answered.map_err(|second| {
+    let reply = attempt(app, fallback, &parameters, change, reply_use, deadline).await;
+    reply.map_err(|second| {
         second.log(inbound, "fallback");
-        second.unanswered().max(failure.unanswered())
+        second.no_reply().max(failure.no_reply())
     })
 }
 
-/// Notes how it ended. Not required for correctness.
+/// Notes the end of a fall-through in the journal. Not required for correctness.
 pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
     if let Err(error) = app
         .store
@@ -85,35 +84,36 @@ pub(crate) async fn note(app: &App, inbound: &Inbound, state: ForwardState) {
         .await
     {
         let (message_sid, error) = (inbound.key.sid, ErrorChain(&error));
-        tracing::warn!(%message_sid, %error, "how the fall-through of message {message_sid} ended could not be noted");
+        tracing::warn!(%message_sid, %error, "the end of the fall-through of message {message_sid} could not be noted");
     }
 }
 
-/// Why a URL gave no usable answer: a status that is no success, or none.
-struct Failure {
+/// Why an attempt brought no usable reply.
+struct AttemptFailure {
+    /// Of a reply that is no success; `None`: no reply came.
     status: Option<u16>,
     retry_after_s: Option<i64>,
     error: Option<CallError>,
 }
 
-impl Failure {
-    fn without_status(error: CallError) -> Failure {
-        Failure {
+impl AttemptFailure {
+    fn without_status(error: CallError) -> AttemptFailure {
+        AttemptFailure {
             status: None,
             retry_after_s: None,
             error: Some(error),
         }
     }
 
-    fn unanswered(&self) -> Unanswered {
+    fn no_reply(&self) -> NoReply {
         let retry_after_s = self.retry_after_s;
-        Unanswered { retry_after_s }
+        NoReply { retry_after_s }
     }
 
     fn log(&self, inbound: &Inbound, url: &'static str) {
         let (message_sid, status) = (inbound.key.sid, self.status);
         let error = self.error.as_ref().map(|error| display(ErrorChain(error)));
-        tracing::warn!(%message_sid, status, error, "the {url} for message {message_sid} gave no usable answer");
+        tracing::warn!(%message_sid, status, error, "the {url} for message {message_sid} gave no usable reply");
     }
 }
 
@@ -122,14 +122,14 @@ async fn attempt(
     call: &Call,
     parameters: &[(String, String)],
     change: ChangeId,
-    answer: Answer,
+    reply_use: ReplyUse,
     deadline: Deadline,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, AttemptFailure> {
     let (caller, time) = (&app.caller, deadline.remaining());
-    let (reply, retry_after_s) = match answer {
-        Answer::Read => {
+    let (reply, retry_after_s) = match reply_use {
+        ReplyUse::PassedOn => {
             let called = caller.call(call, parameters, change, time, TWIML_BYTES_MAX);
-            let whole = called.await.map_err(Failure::without_status)?;
+            let whole = called.await.map_err(AttemptFailure::without_status)?;
             let reply = Reply {
                 status: whole.status,
                 content_type: whole.content_type,
@@ -137,9 +137,9 @@ async fn attempt(
             };
             (reply, None)
         }
-        Answer::Ignored => {
+        ReplyUse::StatusOnly => {
             let notified = caller.notify(call, parameters, change, time);
-            let head = notified.await.map_err(Failure::without_status)?;
+            let head = notified.await.map_err(AttemptFailure::without_status)?;
             let reply = Reply {
                 status: head.status,
                 content_type: None,
@@ -150,7 +150,7 @@ async fn attempt(
     };
     match reply.status {
         200..300 => Ok(reply),
-        status => Err(Failure {
+        status => Err(AttemptFailure {
             status: Some(status),
             retry_after_s,
             error: None,

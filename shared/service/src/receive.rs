@@ -9,7 +9,7 @@ use routing::{
 };
 use store::{CommitError, Deadline, StoreError};
 
-use crate::forward::{Answer, forward, note};
+use crate::forward::{ReplyUse, forward, note};
 use crate::pre_action::call_pre_action_webhook;
 use crate::{App, ErrorChain};
 
@@ -78,7 +78,7 @@ pub async fn receive(
                 &entry.inbound,
                 target,
                 entry.change,
-                Answer::Read,
+                ReplyUse::PassedOn,
                 deadline,
             )
             .await;

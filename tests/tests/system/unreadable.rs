@@ -184,7 +184,7 @@ async fn a_kept_message_is_found_by_its_key(system: TestSystem) {
             account: AccountSid::parse(TWILIO_ACCOUNT).expect("a SID"),
             token: TWILIO_TOKEN.to_owned(),
         }),
-        simulator: None,
+        ..Receivers::default()
     };
     let mut headers = HeaderMap::new();
     let (url, body) = (url(), encode(&form));

@@ -203,9 +203,9 @@ mod tests {
             parsed += 1;
             let rebuilt = rebuilt(&inbound);
             let mut again = parse(&rebuilt, AT).unwrap();
-            let told = |name: &str| inbound.extra.iter().any(|(extra, _)| extra == name);
+            let given = |name: &str| inbound.extra.iter().any(|(extra, _)| extra == name);
             again.extra.retain(|(name, _)| {
-                !["NumSegments", "SmsStatus", "ApiVersion"].contains(&&**name) || told(name)
+                !["NumSegments", "SmsStatus", "ApiVersion"].contains(&&**name) || given(name)
             });
             assert_eq!(again, inbound, "round {round}: {}", sent.encode());
             // The second way back changes nothing at all.

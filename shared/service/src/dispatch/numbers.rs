@@ -6,7 +6,7 @@ use store::{Deadline, StoreError};
 
 use super::fan_out::Served;
 use super::{DELIVERY_TIME_MAX, Run};
-use crate::forward::{Answer, forward};
+use crate::forward::{ReplyUse, forward};
 
 /// Tells the number's webhook, and its fallback where that fails, of the message of an entry.
 pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreError> {
@@ -33,11 +33,19 @@ pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreErr
     inbound.media.clone_from(&message.media);
     let deadline = Deadline::after(DELIVERY_TIME_MAX);
     let (app, change) = (run.app, entry.change);
-    let told = forward(app, &inbound, &target, change, Answer::Ignored, deadline).await;
-    Ok(match told {
+    let reply = forward(
+        app,
+        &inbound,
+        &target,
+        change,
+        ReplyUse::StatusOnly,
+        deadline,
+    )
+    .await;
+    Ok(match reply {
         Ok(_) => Served::Done,
-        Err(unanswered) => Served::Failed {
-            asked_s: unanswered.retry_after_s,
+        Err(no_reply) => Served::Failed {
+            asked_s: no_reply.retry_after_s,
         },
     })
 }
