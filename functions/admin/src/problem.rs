@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-/// A status, a public error code and a text for the client. The text repeats no value that the client sent.
+/// A status, a public error code and a text for the client. The text repeats no value
+/// that the client sent, except that a 404 without a text of its own names the path.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,

@@ -11,12 +11,14 @@ use service::{ErrorChain, ReceiveError};
 pub(crate) fn refused(path: &str, error: &RequestError) -> Response<Bytes> {
     let (status, refused, detail) = (error.status(), error.refused(), error.detail());
     let response_status = status.as_u16();
+    // A stranger's path can hold anything, a phone number too. The path of a carrier is known.
+    let path = Some(path).filter(|_| *error != RequestError::UnknownCarrier);
     tracing::warn!(
         response_status,
         refused,
         path,
         detail,
-        "a request to {path} was refused: {error}"
+        "a request to a carrier's door was refused: {error}"
     );
     json(status, &error.to_string())
 }
