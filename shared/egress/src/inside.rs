@@ -77,11 +77,27 @@ impl FromStr for Allowed {
         let parts = parts.filter(|part| !part.is_empty());
         let network = |part: &str| {
             let address = || part.parse().map(|address: IpAddr| address.into());
-            let network = part.parse::<IpNet>().or_else(|_| address());
-            network.map_err(|_| AllowedError(part.to_owned()))
+            let network = part.parse::<IpNet>().or_else(|_| address()).ok();
+            let network = network.and_then(canonical);
+            network.ok_or_else(|| AllowedError(part.to_owned()))
         };
         parts.map(network).collect::<Result<_, _>>().map(Allowed)
     }
+}
+
+/// The network as [`Allowed::permits`] compares it: IPv4 addresses are compared as IPv4, however they are written. `None`:
+/// a network that begins with an IPv4 address and holds IPv6 addresses too.
+fn canonical(network: IpNet) -> Option<IpNet> {
+    const MAPPED_BITS: u8 = 96;
+    let mapped = match network {
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped(),
+        IpNet::V4(_) => None,
+    };
+    let Some(v4) = mapped else {
+        return Some(network);
+    };
+    let bits = network.prefix_len().checked_sub(MAPPED_BITS)?;
+    Ipv4Net::new(v4, bits).ok().map(IpNet::from)
 }
 
 /// The address that a NAT64 gateway sends to in place of this one.
@@ -217,7 +233,23 @@ mod tests {
             let permitted = Allowed::loopback().permits(address.parse().unwrap());
             assert_eq!(permitted, expected, "{address}");
         }
-        for bad in ["10.0.0.0/33", "localhost", "10.0.0.0/8;::1", "10.0.0"] {
+        for (list, address) in [
+            ("::ffff:10.0.0.0/104", "10.1.2.3"),
+            ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::ffff:a00:0/96", "192.168.0.1"),
+        ] {
+            assert!(permits(list, address), "{list} {address}");
+        }
+        assert!(!permits("::ffff:10.0.0.0/104", "192.168.0.1"));
+        for bad in [
+            "10.0.0.0/33",
+            "fd00::/129",
+            "localhost",
+            "10.0.0.0/8;::1",
+            "10.0.0",
+            "::ffff:10.0.0.0/95",
+        ] {
             assert!(bad.parse::<Allowed>().is_err(), "{bad}");
         }
     }

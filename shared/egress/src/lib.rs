@@ -10,11 +10,14 @@
 //! - A host that is an address is never resolved, so the client checks it before it sends.
 //! - Redirects are not followed, and no proxy is used: a proxy would connect to an address that no code here sees.
 //!
-//! The cast: [`HttpClient`] sends a [`HttpRequest`] and gives a [`HttpReply`] or a [`SendError`]; `inside` holds the table of inside
+//! The cast: [`HttpClient`] sends a [`HttpRequest`] and gives a [`HttpReply`] or a [`SendError`]; [`ErrorChain`] is how a
+//! log line tells such an error, or any other; `inside` holds the table of inside
 //! networks. No other crate of the deployed functions depends on an HTTP client, except the SDK's for AWS.
 
 mod client;
+mod error_chain;
 mod inside;
 
 pub use client::{HttpClient, HttpReply, HttpRequest, SendError};
+pub use error_chain::ErrorChain;
 pub use inside::{Allowed, AllowedError, InsideAddress};

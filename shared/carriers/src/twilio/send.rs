@@ -3,10 +3,9 @@
 //! The API has no key by which it would recognize a repetition. After a lost reply, Twilio may have the message or not.
 //! Only a message that Twilio surely has not accepted may be sent again.
 
-use std::error::Error;
 use std::time::Duration;
 
-use egress::{HttpClient, HttpReply, HttpRequest};
+use egress::{ErrorChain, HttpClient, HttpReply, HttpRequest};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -64,11 +63,11 @@ impl Sender {
         let mut reply = match timeout_at(until, http.send(request)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) if error.surely_not_sent() => {
-                return SendResult::not_accepted(causes(&error));
+                return SendResult::not_accepted(ErrorChain(&error).to_string());
             }
             Ok(Err(error)) => {
                 return SendResult::Unknown {
-                    reason: causes(&error),
+                    reason: ErrorChain(&error).to_string(),
                 };
             }
             Err(_) => {
@@ -137,17 +136,6 @@ fn send_result(status: u16, retry_after_s: Option<i64>, body: Option<ReplyBody>)
         },
         _ => SendResult::Unknown { reason },
     }
-}
-
-/// An error with its whole chain of causes.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
