@@ -20,6 +20,20 @@ pub struct App {
     pub senders: Senders,
 }
 
+/// What our own paths begin with, of this version and of those to come.
+pub(crate) const OUR_FIRST_SEGMENTS: [&str; 10] = [
+    "2010-04-01",
+    "console",
+    "crosspoint",
+    "healthz",
+    "inbound",
+    "messaging",
+    "openapi.json",
+    "simulator",
+    "v1",
+    "v3",
+];
+
 /// The address that carriers sign and that links point to: scheme, host and port, and perhaps a path; no `/` at the
 /// end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +56,13 @@ impl PublicUrl {
         let authority = self.0.find("://").map_or(0, |at| at + "://".len());
         let path = self.0[authority..].find('/');
         path.map_or("", |at| &self.0[authority + at..])
+    }
+
+    /// Whether the path begins like a path of ours. The path of the public URL is taken off each request, so a request at
+    /// the API's own address would then lose a part of its own path.
+    pub(crate) fn hides_our_paths(&self) -> bool {
+        let first = self.path().split('/').nth(1).unwrap_or_default();
+        OUR_FIRST_SEGMENTS.contains(&first)
     }
 }
 

@@ -6,6 +6,7 @@ use egress::Allowed;
 use routing::AccountSid;
 
 use crate::PublicUrl;
+use crate::app::OUR_FIRST_SEGMENTS;
 
 /// The environment of a function.
 #[derive(Clone)]
@@ -82,6 +83,13 @@ impl Config {
         if public_url.is_none() && !public_url_text.is_empty() {
             problems
                 .push("CROSSPOINT_PUBLIC_URL is not an http or https URL without query".to_owned());
+        }
+        if public_url.as_ref().is_some_and(PublicUrl::hides_our_paths) {
+            problems.push(format!(
+                "the path of CROSSPOINT_PUBLIC_URL begins with a name that Crosspoint's own paths begin with; \
+                 choose another mapping key than {}",
+                OUR_FIRST_SEGMENTS.join(", ")
+            ));
         }
         let twilio = match twilio {
             (None, None) => None,
@@ -191,6 +199,25 @@ mod tests {
             ),
             (&[("CROSSPOINT_AUTH_TOKEN", Some("a b"))], 1),
             (&[("CROSSPOINT_PUBLIC_URL", Some("example.com?x"))], 1),
+            (
+                &[("CROSSPOINT_PUBLIC_URL", Some("https://a.example/v1"))],
+                1,
+            ),
+            (
+                &[(
+                    "CROSSPOINT_PUBLIC_URL",
+                    Some("https://a.example/crosspoint/x/"),
+                )],
+                1,
+            ),
+            (
+                &[("CROSSPOINT_PUBLIC_URL", Some("https://v1.example/sms/v1"))],
+                0,
+            ),
+            (
+                &[("CROSSPOINT_PUBLIC_URL", Some("https://a.example/v10"))],
+                0,
+            ),
             (&[("CROSSPOINT_TWILIO_AUTH_TOKEN", Some("x"))], 1),
             (&[("CROSSPOINT_TWILIO_API_URL", Some("api.twilio.com"))], 1),
             (
