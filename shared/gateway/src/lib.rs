@@ -119,12 +119,14 @@ mod tests {
             ("//x", "//x"),
         ] {
             assert_eq!(seen(http_api(decoded), ""), encoded, "{decoded:?}");
-            let own = event("sjzepsqsu5", "api.example.com", decoded);
-            assert_eq!(
-                seen(own, ""),
-                encoded,
-                "{decoded:?} at a domain of the user's own"
-            );
+            for domain in ["api.example.com", "x.lambda-url.example.com"] {
+                let own = event("sjzepsqsu5", domain, decoded);
+                assert_eq!(
+                    seen(own, ""),
+                    encoded,
+                    "{decoded:?} at a domain of the user's own, {domain}"
+                );
+            }
         }
     }
 
