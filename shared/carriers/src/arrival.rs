@@ -21,10 +21,12 @@ pub enum Arrival {
 pub(crate) struct Known<'a> {
     pub(crate) carrier: CarrierName,
     pub(crate) account: AccountSid,
-    /// `None`: the message names none; then the account and the body are its identity.
+    /// `None`: the message names none; then the account and `repeated` are its identity.
     pub(crate) sid: Option<CarrierMessageSid>,
     /// The receiving address as it came; empty if there is none.
     pub(crate) to: &'a [u8],
+    /// The parts of the body that every repetition has too.
+    pub(crate) repeated: Vec<&'a [u8]>,
 }
 
 pub(crate) fn unreadable(
@@ -37,10 +39,12 @@ pub(crate) fn unreadable(
         account,
         sid,
         to,
+        repeated,
     } = known;
     let of_body = || {
-        let bytes = digest(&[account.as_bytes(), request.body]);
-        CarrierMessageSid::from_bytes(false, bytes)
+        let parts: [&[u8]; 1] = [account.as_bytes()];
+        let parts = [&parts[..], &repeated].concat();
+        CarrierMessageSid::from_bytes(false, digest(&parts))
     };
     let content_type = request.header("Content-Type").unwrap_or_default();
     Unreadable {

@@ -27,9 +27,8 @@ impl Form {
     /// Reads a body as the WHATWG URL standard does, but strictly. Bytes that are not UTF-8 are refused: the standard's
     /// U+FFFD would make different messages equal. A `%` that escapes nothing is refused: the sender meant something else.
     pub fn parse(body: &[u8]) -> Result<Form, FormError> {
-        let pairs = body.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
         let mut form = Form::default();
-        for pair in pairs {
+        for pair in segments(body) {
             if form.0.len() == PARAMETERS_MAX {
                 return Err(FormError::TooMany);
             }
@@ -68,19 +67,29 @@ impl Form {
 /// A name and a value, decoded, whether or not they are text.
 pub(crate) type BytePair = (Vec<u8>, Vec<u8>);
 
-/// The pairs of a body, as far as it can be decoded: a `%` that escapes nothing stands for itself. A signature covers these
-/// bytes, so that it can be checked before the form is read, and for a body that is no form. The length of the body bounds
-/// their number.
+/// The most pairs that are read of a body that may be a stranger's: ten times what a form may have, so that an authentic
+/// form with too many parameters is still known as authentic. A megabyte could hold hundreds of thousands.
+pub(crate) const SIGNED_PAIRS_MAX: usize = 10 * PARAMETERS_MAX;
+
+/// The first [`SIGNED_PAIRS_MAX`] pairs of a body, as far as it can be decoded: a `%` that escapes nothing stands for
+/// itself. A signature covers these bytes, so that it can be checked before the form is read, and for a body that is no
+/// form.
 pub(crate) fn byte_pairs(body: &[u8]) -> Vec<BytePair> {
-    let pairs = body.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
+    let pairs = segments(body).take(SIGNED_PAIRS_MAX);
+    pairs.map(byte_pair).collect()
+}
+
+/// The pairs of a body, as they are written.
+pub(crate) fn segments(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    body.split(|b| *b == b'&').filter(|pair| !pair.is_empty())
+}
+
+/// One pair of a body, decoded as far as possible.
+pub(crate) fn byte_pair(segment: &[u8]) -> BytePair {
     let decode = |text: &[u8]| percent_decode(&with_spaces(text)).collect();
-    pairs
-        .map(|pair| {
-            let mut halves = pair.splitn(2, |b| *b == b'=');
-            let name = decode(halves.next().unwrap_or_default());
-            (name, decode(halves.next().unwrap_or_default()))
-        })
-        .collect()
+    let mut halves = segment.splitn(2, |b| *b == b'=');
+    let name = decode(halves.next().unwrap_or_default());
+    (name, decode(halves.next().unwrap_or_default()))
 }
 
 /// A `+` stands for a space.

@@ -43,6 +43,9 @@ pub enum RequestError {
     Method,
     #[error("body is longer than {bytes_max} bytes")]
     TooLong { bytes_max: usize },
+    /// More than a signature is computed for.
+    #[error("form has more than {pairs_max} parameters")]
+    TooManyPairs { pairs_max: usize },
     /// The text tells what to set.
     #[error("{0}")]
     NoCredentials(&'static str),
@@ -68,7 +71,9 @@ impl RequestError {
         match self {
             RequestError::UnknownCarrier => StatusCode::NOT_FOUND,
             RequestError::Method => StatusCode::METHOD_NOT_ALLOWED,
-            RequestError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            RequestError::TooLong { .. } | RequestError::TooManyPairs { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             RequestError::NoCredentials(_)
             | RequestError::SignatureWrong { .. }
             | RequestError::OtherAccount => StatusCode::FORBIDDEN,
@@ -88,6 +93,7 @@ impl RequestError {
             RequestError::NoCredentials(_)
             | RequestError::SignatureMissing { .. }
             | RequestError::SignatureWrong { .. }
+            | RequestError::TooManyPairs { .. }
             | RequestError::OtherAccount => "signature",
             RequestError::TooLong { .. }
             | RequestError::ContentType
@@ -102,6 +108,7 @@ impl RequestError {
             RequestError::UnknownCarrier
             | RequestError::Method
             | RequestError::TooLong { .. }
+            | RequestError::TooManyPairs { .. }
             | RequestError::NoCredentials(_)
             | RequestError::SignatureMissing { .. }
             | RequestError::OtherAccount

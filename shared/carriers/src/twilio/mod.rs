@@ -8,7 +8,7 @@ use std::fmt;
 use routing::{AccountSid, CarrierMessageSid, CarrierName, Inbound, Unreadable};
 
 use crate::arrival::{Known, unreadable};
-use crate::form::byte_pairs;
+use crate::form::{byte_pair, byte_pairs, segments};
 use crate::{Arrival, Form, Request, RequestError};
 
 use parse::{MESSAGE_ID_NAMES, ParseError, parse};
@@ -65,8 +65,21 @@ fn raw(account: AccountSid, request: &Request<'_>, error: &ParseError) -> Unread
         account,
         sid: MESSAGE_ID_NAMES.iter().find_map(sid),
         to: value("To").unwrap_or_default(),
+        repeated: repeated(request),
     };
     unreadable(known, request, error)
+}
+
+/// What Twilio adds to a message when it calls a fallback URL.
+const FALLBACK_NAMES: [&[u8]; 2] = [b"ErrorCode", b"ErrorUrl"];
+
+/// The parts of the body that every repetition has too. At the fallback URL, a form has [`FALLBACK_NAMES`] besides.
+fn repeated<'a>(request: &Request<'a>) -> Vec<&'a [u8]> {
+    if !request.is_form() {
+        return vec![request.body];
+    }
+    let lasting = |segment: &&[u8]| !FALLBACK_NAMES.contains(&&*byte_pair(segment).0);
+    segments(request.body).filter(lasting).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +188,22 @@ mod tests {
             of_form("MessageSid=x&To=12345"),
             of_form("MessageSid=y&To=12345")
         );
+    }
+
+    #[test]
+    fn a_message_without_a_sid_is_the_same_message_at_the_fallback_url() {
+        let of_form = |changes: &str| unreadable(FORM, form(changes)).key;
+        let first = of_form("From=12345&To=12346&Body=hi");
+        for fallback in [
+            "From=12345&To=12346&Body=hi&ErrorCode=11200&ErrorUrl=https%3A%2F%2Fx",
+            "ErrorCode=11205&ErrorUrl=&From=12345&To=12346&Body=hi",
+        ] {
+            assert_eq!(of_form(fallback), first, "{fallback}");
+        }
+        assert_ne!(of_form("From=12345&To=12346&Body=hi&errorcode=1"), first);
+        assert_ne!(of_form("From=12345&To=12346&Body=ho&ErrorCode=1"), first);
+        let json = |body: &str| unreadable("application/json", body).key;
+        assert_ne!(json("a&ErrorCode=1"), json("a"));
     }
 
     #[test]

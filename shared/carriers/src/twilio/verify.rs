@@ -6,7 +6,7 @@
 use http::Method;
 use routing::AccountSid;
 
-use crate::form::{BytePair, byte_pairs};
+use crate::form::{BytePair, SIGNED_PAIRS_MAX, byte_pairs, segments};
 use crate::webhook::signature;
 use crate::{Request, RequestError};
 
@@ -40,6 +40,11 @@ pub(super) fn account(
             true => Ok(*account),
             false => Err(wrong(request, &[])),
         };
+    }
+    if segments(request.body).nth(SIGNED_PAIRS_MAX).is_some() {
+        return Err(RequestError::TooManyPairs {
+            pairs_max: SIGNED_PAIRS_MAX,
+        });
     }
     let pairs = byte_pairs(request.body);
     if !signature::verify(token, request.url, &pairs, signed) {
@@ -136,6 +141,36 @@ mod tests {
         let changed = good.replace("100", "101");
         let wrong = check(URL, FORM, changed.as_bytes(), &signature);
         assert!(matches!(wrong, Err(RequestError::SignatureWrong { .. })));
+    }
+
+    /// A megabyte of the shortest names that all differ costs the most to sort and sign.
+    #[test]
+    fn a_form_of_more_pairs_than_any_carrier_sends_is_refused_before_its_signature_is_checked() {
+        let letters = || (b'!'..=b'~').filter(|b| !b"%&+=".contains(b));
+        let names =
+            letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])));
+        let hostile: Vec<u8> = names.flat_map(|[a, b, c]| [a, b, c, b'&']).collect();
+        let hostile = &hostile[..1024 * 1024];
+        let pairs_max = SIGNED_PAIRS_MAX;
+        assert_eq!(
+            check(URL, FORM, hostile, "AAAA"),
+            Err(RequestError::TooManyPairs { pairs_max })
+        );
+        // Empty pairs are none, and the last allowed form is compared.
+        let full = format!(
+            "AccountSid={ACCOUNT}{}",
+            "&&a=1".repeat(SIGNED_PAIRS_MAX - 1)
+        );
+        let parameters = ["a=1", &format!("AccountSid={ACCOUNT}")].join("&");
+        assert_eq!(
+            check(URL, FORM, full.as_bytes(), &signed(&parameters)),
+            Ok(ACCOUNT)
+        );
+        let over = format!("{full}&a=1");
+        assert_eq!(
+            check(URL, FORM, over.as_bytes(), &signed(&parameters)),
+            Err(RequestError::TooManyPairs { pairs_max })
+        );
     }
 
     #[test]
