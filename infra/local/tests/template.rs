@@ -18,7 +18,7 @@ use routing::{ConversationSid, Outcome, Unreadable};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Value, json};
 use service::dispatch::{DELIVERY_TIME_MAX, HandOff, HandOffError, RUN_TIME_MAX, SWEEP_DISTANCE};
-use service::{App, Config, RECEIVE_TIME};
+use service::{Allowed, App, Config, RECEIVE_TIME};
 use store::table::{
     GSI1, GSI2, INDEX_PROJECTION, PARTITION_KEY, SORT_KEY, STREAM_VIEW, TTL_ATTRIBUTE,
 };
@@ -153,6 +153,7 @@ fn a_public_url_is_https_without_query_and_without_a_slash_at_its_end() {
         ("https://example.com/key//", false),
         ("https://", false),
         ("https:///", false),
+        ("https:///x", false),
         ("https://example.com?a", false),
         ("https://example.com#a", false),
         ("https://u:p@example.com", false),
@@ -161,6 +162,45 @@ fn a_public_url_is_https_without_query_and_without_a_slash_at_its_end() {
     ] {
         assert_eq!(pattern.is_match(url), allowed, "{url}");
     }
+}
+
+#[test]
+fn an_allow_list_that_the_template_takes_is_one_that_the_functions_take() {
+    let template = template();
+    let pattern = text(&template, "Parameters.CallAllow.AllowedPattern");
+    let pattern = Regex::new(pattern).unwrap();
+    for (list, allowed) in [
+        ("", true),
+        ("10.0.0.0/8", true),
+        ("10.0.0.0/32", true),
+        ("192.168.7.7", true),
+        ("::1", true),
+        ("fd00:1::/128", true),
+        ("::ffff:10.0.0.0/104", true),
+        ("10.0.0.0/8,192.168.7.7,::1", true),
+        ("10.0.0.0/33", false),
+        ("fd00::/129", false),
+        ("10.0.0", false),
+        ("10", false),
+        ("localhost", false),
+        ("10.0.0.0/8;::1", false),
+        ("10.0.0.0/8::1", false),
+    ] {
+        assert_eq!(pattern.is_match(list), allowed, "{list}");
+        assert_eq!(list.parse::<Allowed>().is_ok(), allowed, "{list}");
+    }
+}
+
+/// Where failures are slow, Twilio sends a message that is lost only twice.
+#[test]
+fn one_failed_message_is_an_alarm() {
+    let alarm = template();
+    let alarm = at(&alarm, "Resources.InboundFailedAlarm.Properties");
+    assert_eq!(at(alarm, "Threshold").as_integer(), Some(1));
+    assert_eq!(
+        text(alarm, "ComparisonOperator"),
+        "GreaterThanOrEqualToThreshold"
+    );
 }
 
 #[test]
@@ -768,7 +808,7 @@ async fn the_filters_count_the_lines_that_inbound_writes() {
     let mut stranger = message;
     stranger[1].1 = "AC22222222222222222222222222222222";
     let right = "twiliotoken";
-    let elsewhere = http::Request::post("/inbound/nobody").body(Bytes::new());
+    let elsewhere = http::Request::post("/inbound/+15550001111").body(Bytes::new());
     for (what, door, request, outcome, counted) in [
         (
             "message",
