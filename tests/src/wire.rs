@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
 
 /// What happens to one request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,10 @@ pub enum Fault {
     RequestLost,
     /// The request arrives late.
     Late(Duration),
+    /// The sender gets no reply, and the request stays in the network until [`Wire::deliver_held`].
+    Held,
+    /// The request waits until [`Wire::open_gate`] lets it pass.
+    Gated,
     /// The table is missing.
     NoTable,
     /// Of a query's answer come so many items, of a batch so many are done: DynamoDB ends an answer at a megabyte, and
@@ -65,6 +70,14 @@ struct State {
     /// Faults by rule, from operation and body.
     rule: Option<Rule>,
     calls: Vec<Call>,
+    held: Vec<(Connector, HttpRequest, String)>,
+}
+
+/// Where [`Fault::Gated`] requests wait.
+struct Gate {
+    /// How many requests have come, over all.
+    arrived: watch::Sender<usize>,
+    open: Semaphore,
 }
 
 /// An HTTP client for the SDK. Clones share faults and bill.
@@ -72,6 +85,7 @@ struct State {
 pub struct Wire {
     inner: SharedHttpClient,
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
 }
 
 impl fmt::Debug for Wire {
@@ -86,6 +100,10 @@ impl Default for Wire {
         Wire {
             inner,
             state: Arc::default(),
+            gate: Arc::new(Gate {
+                arrived: watch::Sender::default(),
+                open: Semaphore::new(0),
+            }),
         }
     }
 }
@@ -99,6 +117,27 @@ impl Wire {
     /// Every call meets what the rule says, from operation and body.
     pub fn fail_by(&self, rule: impl Fn(&str, &str) -> Option<Fault> + Send + 'static) {
         self.lock().rule = Some(Box::new(rule));
+    }
+
+    /// Delivers the requests that met [`Fault::Held`].
+    pub async fn deliver_held(&self) {
+        let held = std::mem::take(&mut self.lock().held);
+        for (connector, request, operation) in held {
+            let delivered = connector.deliver(request, operation, Instant::now()).await;
+            delivered.expect("the engine is there");
+        }
+    }
+
+    /// Waits until so many requests have come to the gate, over all.
+    pub async fn gated(&self, count: usize) {
+        let mut arrived = self.gate.arrived.subscribe();
+        let waited = arrived.wait_for(|arrived| *arrived >= count).await;
+        waited.expect("the gate is there");
+    }
+
+    /// Lets one request pass the gate.
+    pub fn open_gate(&self) {
+        self.gate.open.add_permits(1);
     }
 
     /// No more faults.
@@ -174,6 +213,16 @@ impl Connector {
                 return Err(lost());
             }
             Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::Held) => {
+                let held = (self.clone(), request, operation);
+                self.wire.lock().held.push(held);
+                return Err(lost());
+            }
+            Some(Fault::Gated) => {
+                self.wire.gate.arrived.send_modify(|arrived| *arrived += 1);
+                let permit = self.wire.gate.open.acquire().await;
+                permit.expect("the gate is never closed").forget();
+            }
             Some(Fault::Part(size)) => {
                 let rest = cut(&operation, &mut request, &body, size);
                 let response = self.deliver(request, operation, began).await?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::codes;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::services::check_conversation_service;
+use crate::services::{check_conversation_service, default_service};
 
 const DEFAULT: &str = "default";
 const WEBHOOK: &str = "webhook";
@@ -170,7 +170,7 @@ pub(crate) fn auto_creation_json(auto_creation: &AutoCreation) -> Value {
         }
     }
     let hooked = !matches!(auto_creation.kind, AutoCreationKind::Default);
-    let default = hooked.then_some(ConversationServiceSid::DEFAULT);
+    let default = hooked.then(default_service);
     if let Some(service) = auto_creation.service.or(default) {
         body["conversation_service_sid"] = service.to_string().into();
     }
@@ -234,10 +234,7 @@ mod tests {
             (more(&studio, "StudioRetryCount=3"), None),
             (more(&studio, "StudioRetryCount=4"), Some(20001)),
             (
-                format!(
-                    "AutoCreation.ConversationServiceSid={}",
-                    ConversationServiceSid::DEFAULT
-                ),
+                format!("AutoCreation.ConversationServiceSid={}", default_service()),
                 None,
             ),
             (
@@ -260,7 +257,7 @@ mod tests {
         let shown = json!({
             "enabled": true,
             "type": "webhook",
-            "conversation_service_sid": ConversationServiceSid::DEFAULT.to_string(),
+            "conversation_service_sid": default_service().to_string(),
             "webhook_url": "https://b.example",
             "webhook_method": "GET",
             "webhook_filters": ["onMessageAdded"],

@@ -4,8 +4,10 @@
 //! repeats a value that the client sent.
 
 use axum::http::StatusCode;
-use routing::change::Refusal;
-use routing::{Binding, Channel, ConversationSid, Participant, Timers, UrlError, WebhookUrl};
+use routing::{
+    Channel, ConversationServiceSid, ConversationSid, Participant, ParticipantSid, Refusal, Timers,
+    UrlError, WebhookUrl,
+};
 use serde_json::json;
 use service::attributes::AttributesError;
 use service::{ChangeError, EditFault, InvalidEdit};
@@ -230,13 +232,11 @@ pub(crate) fn proxy_not_ours(channel: Channel) -> Problem {
 }
 
 /// The text names the holder after the word `Conversation` and one space, because programs look for it there.
-fn pair_bound(binding: Binding) -> Problem {
-    let Binding {
-        conversation,
-        participant,
-        service,
-        ..
-    } = binding;
+fn key_bound(
+    conversation: ConversationSid,
+    participant: ParticipantSid,
+    service: ConversationServiceSid,
+) -> Problem {
     let message = format!(
         "A binding for this participant and proxy address already exists in Conversation {conversation}"
     );
@@ -271,10 +271,10 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         const _: () = assert!(Participant::COUNT_MAX == 1_000 && Participant::PAIRS_MAX == 50);
         match refusal {
+            Refusal::NotFound => NOT_FOUND,
             Refusal::Closed => {
                 bad_request(50377, "Conversation is closed; it can't change any more")
             }
-            Refusal::Deleted => NOT_FOUND,
             Refusal::Initializing => conflict(
                 50391,
                 "Conversation is being created; it can change when it is active",
@@ -294,9 +294,20 @@ impl From<Refusal> for Problem {
             ),
             Refusal::SameAddresses => SAME_ADDRESSES,
             Refusal::ChannelsDiffer => CHANNELS_DIFFER,
-            Refusal::PairHeldHere => conflict(
-                50416,
-                "A binding for this participant and proxy address already exists in this Conversation",
+            Refusal::AddressIsOurs => ADDRESS_IS_OURS,
+            Refusal::ProxyIsNotOurs => PROXY_NOT_OURS,
+            Refusal::KeyBound {
+                conversation,
+                participant,
+                service,
+            } => key_bound(conversation, participant, service),
+            Refusal::IdentityTaken => conflict(50433, "Participant already exists"),
+            Refusal::NameTaken(holder) => name_taken(holder),
+            Refusal::AddressTaken => ADDRESS_TAKEN,
+            Refusal::Rejected => Problem::new(
+                StatusCode::FORBIDDEN,
+                50056,
+                "The pre-action webhook rejected this",
             ),
         }
     }
@@ -317,19 +328,7 @@ impl From<StoreError> for Problem {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Problem {
         match error {
-            ChangeError::NotFound => NOT_FOUND,
             ChangeError::Refused(refusal) => refusal.into(),
-            ChangeError::PairBound(binding) => pair_bound(binding),
-            ChangeError::IdentityTaken => conflict(50433, "Participant already exists"),
-            ChangeError::NameTaken(holder) => name_taken(holder),
-            ChangeError::AddressIsOurs => ADDRESS_IS_OURS,
-            ChangeError::ProxyIsNotOurs => PROXY_NOT_OURS,
-            ChangeError::AddressTaken => ADDRESS_TAKEN,
-            ChangeError::Rejected => Problem::new(
-                StatusCode::FORBIDDEN,
-                50056,
-                "The pre-action webhook rejected this",
-            ),
             ChangeError::InvalidEdit(edit) => invalid_edit(&edit),
             ChangeError::Contended => CONTENDED,
             ChangeError::Store(error) => error.into(),
@@ -342,18 +341,25 @@ mod tests {
     use std::error::Error;
 
     use super::*;
-    use jiff::Timestamp;
-    use routing::{ConversationServiceSid, ParticipantSid};
 
     fn source() -> Box<dyn Error + Send + Sync> {
         "the secret cause".into()
     }
 
+    fn key_bound_in(conversation: ConversationSid) -> Refusal {
+        Refusal::KeyBound {
+            conversation,
+            participant: ParticipantSid::from_bytes([2; 16]),
+            service: ConversationServiceSid::from_bytes([3; 16]),
+        }
+    }
+
     #[test]
     fn every_refusal_has_its_status_and_code() {
+        let holder = ConversationSid::from_bytes([1; 16]);
         for (refusal, status, code) in [
+            (Refusal::NotFound, 404, 20404),
             (Refusal::Closed, 400, 50377),
-            (Refusal::Deleted, 404, 20404),
             (Refusal::Initializing, 409, 50391),
             (Refusal::StateForbidden, 400, 50378),
             (Refusal::BornClosed, 400, 50384),
@@ -362,7 +368,13 @@ mod tests {
             (Refusal::NoAddress, 400, 50441),
             (Refusal::SameAddresses, 400, 50409),
             (Refusal::ChannelsDiffer, 400, 50414),
-            (Refusal::PairHeldHere, 409, 50416),
+            (key_bound_in(holder), 409, 50416),
+            (Refusal::IdentityTaken, 409, 50433),
+            (Refusal::NameTaken(holder), 409, 50353),
+            (Refusal::AddressIsOurs, 400, 50407),
+            (Refusal::ProxyIsNotOurs, 403, 50413),
+            (Refusal::AddressTaken, 409, 20409),
+            (Refusal::Rejected, 403, 50056),
         ] {
             let problem = Problem::from(ChangeError::Refused(refusal));
             assert_eq!(
@@ -375,13 +387,6 @@ mod tests {
 
     #[test]
     fn every_failed_change_has_its_status_and_code() {
-        let holder = ConversationSid::from_bytes([1; 16]);
-        let binding = Binding {
-            conversation: holder,
-            participant: ParticipantSid::from_bytes([2; 16]),
-            service: ConversationServiceSid::DEFAULT,
-            since: Timestamp::UNIX_EPOCH,
-        };
         let edit = |key| {
             ChangeError::InvalidEdit(InvalidEdit {
                 key,
@@ -390,14 +395,6 @@ mod tests {
         };
         let operation = "test";
         for (error, status, code) in [
-            (ChangeError::NotFound, 404, 20404),
-            (ChangeError::PairBound(binding), 409, 50416),
-            (ChangeError::IdentityTaken, 409, 50433),
-            (ChangeError::NameTaken(holder), 409, 50353),
-            (ChangeError::AddressIsOurs, 400, 50407),
-            (ChangeError::ProxyIsNotOurs, 403, 50413),
-            (ChangeError::AddressTaken, 409, 20409),
-            (ChangeError::Rejected, 403, 50056),
             (edit("body"), 400, 50504),
             (edit("author"), 400, 50310),
             (edit("attributes"), 400, 50304),
@@ -458,13 +455,8 @@ mod tests {
 
     #[test]
     fn a_bound_pair_names_its_conversation_in_text_and_details() {
-        let binding = Binding {
-            conversation: ConversationSid::from_bytes([0xab; 16]),
-            participant: ParticipantSid::from_bytes([2; 16]),
-            service: ConversationServiceSid::DEFAULT,
-            since: Timestamp::UNIX_EPOCH,
-        };
-        let body = Problem::from(ChangeError::PairBound(binding)).body("/");
+        let refusal = key_bound_in(ConversationSid::from_bytes([0xab; 16]));
+        let body = Problem::from(refusal).body("/");
         let sid = format!("CH{}", "ab".repeat(16));
         let text = format!(
             "A binding for this participant and proxy address already exists in Conversation {sid}"

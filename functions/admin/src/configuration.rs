@@ -1,6 +1,6 @@
 //! `/v1/Configuration`: the settings that a new conversation starts with.
 
-use routing::{AccountSettings, ConversationServiceSid, MessagingServiceSid, Timers};
+use routing::{AccountSettings, MessagingServiceSid, Timers};
 use serde_json::{Value, json};
 use service::update_account;
 
@@ -62,7 +62,7 @@ fn timer_s(
 }
 
 fn configuration_json(request: &Request, settings: &AccountSettings) -> Value {
-    let service = ConversationServiceSid::DEFAULT;
+    let service = settings.default_service();
     json!({
         "account_sid": request.account().to_string(),
         "default_chat_service_sid": service.to_string(),

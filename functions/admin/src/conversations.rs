@@ -4,10 +4,8 @@
 //! The API accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.
 
 use jiff::Timestamp;
-use routing::change::{ConversationEdit, NewConversation};
-use routing::{
-    ConversationServiceSid, ConversationSid, MessagingServiceSid, Metadata, State, Timers,
-};
+use routing::change::conversation::{ConversationEdit, NewConversation};
+use routing::{ConversationSid, MessagingServiceSid, Metadata, State, Timers};
 use serde_json::{Map, Value, json};
 use service::{create_conversation, delete_conversation, update_conversation};
 use store::{ConversationFilter, View};
@@ -45,7 +43,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         .app()
         .store
         .conversation_list(
-            ConversationServiceSid::DEFAULT,
+            request.asked.service,
             filter,
             paging.request(),
             request.deadline(),
@@ -72,7 +70,6 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
 pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let wish = ConversationWish::from_parameters(&request.parameters)?;
     let new = NewConversation {
-        service: ConversationServiceSid::DEFAULT,
         messaging_service: MessagingServiceSid::DEFAULT,
         friendly_name: wish.friendly_name.filter(|name| !name.is_empty()),
         unique_name: wish.unique_name,
@@ -89,7 +86,7 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let sid = conversation_of(&request).await?;
     let store = &request.app().store;
     let view = store.conversation_get(sid, request.deadline()).await?;
-    let view = view.filter(|view| view.metadata.service == ConversationServiceSid::DEFAULT);
+    let view = view.filter(|view| view.metadata.service == request.asked.service);
     let view = view.ok_or(codes::NOT_FOUND)?;
     Ok(Success::Ok(conversation_json(&request, &view)))
 }
@@ -125,7 +122,7 @@ pub(crate) async fn conversation_of(request: &Request) -> Result<ConversationSid
         return Err(codes::NOT_FOUND);
     }
     let store = &request.app().store;
-    let service = ConversationServiceSid::DEFAULT;
+    let service = request.asked.service;
     let sid = store.name_get(service, text, request.deadline()).await?;
     sid.ok_or(codes::NOT_FOUND)
 }
@@ -138,7 +135,7 @@ pub(crate) async fn check_exists(request: &Request, sid: ConversationSid) -> Res
         .tail_get(sid, request.deadline())
         .await?;
     match tail.map(|tail| (tail.header.terminal, tail.header.service)) {
-        Some((false, ConversationServiceSid::DEFAULT)) => Ok(()),
+        Some((false, service)) if service == request.asked.service => Ok(()),
         _ => Err(codes::NOT_FOUND),
     }
 }

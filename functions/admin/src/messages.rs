@@ -3,10 +3,10 @@
 //! A message by REST is text alone: the API refuses media and content templates, which Crosspoint does not have yet. It
 //! accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.
 
-use routing::change::MessageEdit;
+use routing::change::message::{MessageEdit, NewMessage};
 use routing::{Media, Message, MessageSid};
 use serde_json::{Value, json};
-use service::{NewPost, delete_message, edit_message, post_message};
+use service::{delete_message, edit_message, post_message};
 use store::{MessageView, Order};
 
 use crate::codes;
@@ -53,7 +53,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let wish = edit_of(&request.parameters)?;
-    let post = NewPost {
+    let post = NewMessage {
         author: wish.author.unwrap_or_else(|| AUTHOR.to_owned()),
         body: wish.body.ok_or(codes::BODY_MISSING)?,
         attributes: wish.attributes.unwrap_or_else(|| "{}".to_owned()),

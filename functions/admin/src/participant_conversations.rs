@@ -1,6 +1,6 @@
 //! `/v1/ParticipantConversations`: the conversations of an address or an identity, also closed ones, sorted by SID.
 
-use routing::{ConversationServiceSid, ConversationSid, Participant};
+use routing::{ConversationSid, Participant};
 use serde_json::{Value, json};
 use store::View;
 
@@ -35,7 +35,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         }
         (Some(identity), None) => {
             check_identity(identity)?;
-            let service = ConversationServiceSid::DEFAULT;
+            let service = request.asked.service;
             let found = store.participants_by_identity(service, identity, page, deadline);
             (found.await?, ("Identity", identity.to_owned()))
         }

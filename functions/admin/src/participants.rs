@@ -4,8 +4,8 @@
 //! A participant has an identity, or an address with a proxy address. The API accepts `RoleSid`, `DateCreated` and
 //! `DateUpdated` and ignores them: there are no roles, and Crosspoint alone sets these dates.
 
-use routing::change::{NewParticipant, ParticipantEdit};
-use routing::{ConversationSid, Pair, PairError, Participant, ParticipantSid};
+use routing::change::participant::{NewParticipant, ParticipantEdit};
+use routing::{ConversationSid, Pair, PairError, Participant, ParticipantSid, Refusal};
 use serde_json::{Value, json};
 use service::{ChangeError, add_participant, remove_participant, update_participant};
 
@@ -55,7 +55,9 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let conversation = conversation_of(&request).await?;
     let participant = add_participant(request.app(), conversation, wish, request.asked).await;
     let participant = participant.map_err(|error| match (error, channel) {
-        (ChangeError::ProxyIsNotOurs, Some(channel)) => codes::proxy_not_ours(channel),
+        (ChangeError::Refused(Refusal::ProxyIsNotOurs), Some(channel)) => {
+            codes::proxy_not_ours(channel)
+        }
         (error, _) => error.into(),
     })?;
     Ok(Success::Created(participant_json(&request, &participant)))

@@ -17,6 +17,7 @@ use crate::Admin;
 use crate::codes;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
+use crate::services::default_service;
 
 pub(crate) struct Request {
     admin: Arc<Admin>,
@@ -88,6 +89,7 @@ impl FromRequest<Arc<Admin>> for Request {
                 .collect(),
             parameters: Parameters::new(form.map_err(codes::form)?),
             asked: Asked {
+                service: default_service(),
                 webhooks: wants_webhooks(&parts.headers),
                 deadline,
             },

@@ -1,10 +1,10 @@
-//! A binding: the claim of a pair.
+//! A binding: the claim of a key.
 
 use jiff::Timestamp;
 
 use crate::sid::{ConversationServiceSid, ConversationSid, ParticipantSid};
 
-/// The claim of one pair by one participant of one conversation that is not closed.
+/// The claim of one key by one participant of one conversation that is not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
     pub conversation: ConversationSid,

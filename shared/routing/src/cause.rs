@@ -16,12 +16,13 @@ pub struct Cause<'a> {
     pub quiet: bool,
 }
 
-/// What no fact tells: the time, and ids. One for each request, kept over its retries, so that every attempt writes
-/// the same change.
+/// The time and new ids. One for each request, kept over its retries, so that every attempt writes the same change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fresh {
     pub now: Timestamp,
     pub change: ChangeId,
+    /// The change that closes a conversation which is past its closing time, where that is a change of its own.
+    pub closing: ChangeId,
     pub conversation: ConversationSid,
     pub participant: ParticipantSid,
     pub webhook: WebhookSid,

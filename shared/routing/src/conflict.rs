@@ -3,15 +3,16 @@
 use crate::binding::Binding;
 use crate::entry::Entry;
 use crate::journal::JournalEntry;
-use crate::pair::Pair;
 use crate::plan::ItemKey;
 use crate::sid::ConversationSid;
 
-/// Another writer got there first: every condition that failed, and what stood there. Nothing of the plan happened.
+/// Another change was first: every condition that failed, and the item that stood there. Nothing of the plan happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// Not empty.
     pub found: Vec<(ItemKey, Found)>,
+    /// An earlier request with the same plan had an unknown result.
+    pub in_doubt: bool,
 }
 
 /// What stood where a condition failed.
@@ -28,35 +29,17 @@ pub enum Found {
 }
 
 impl Conflict {
+    /// Whether the plan may happen after all. A slot or a journal entry that another change has written is never free
+    /// again, so a plan that needs it is over.
+    pub fn may_still_happen(&self) -> bool {
+        let over = |found: &Found| matches!(found, Found::Entry(_) | Found::Journal(_));
+        self.in_doubt && !self.found.iter().any(|(_, found)| over(found))
+    }
+
     /// Whether a slot was taken.
     pub fn slot_lost(&self) -> bool {
         self.found
             .iter()
             .any(|(key, found)| matches!((key, found), (ItemKey::Slot(..), Found::Entry(_))))
-    }
-
-    /// The binding that a claim ran into.
-    pub fn binding(&self) -> Option<(&Pair, Binding)> {
-        self.found
-            .iter()
-            .find_map(|(key, found)| match (key, found) {
-                (ItemKey::Pair(pair), Found::Binding(binding)) => Some((pair, *binding)),
-                _ => None,
-            })
-    }
-
-    /// Whether an identity was claimed already.
-    pub fn identity_taken(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(key, found)| matches!((key, found), (ItemKey::Identity(..), Found::Record)))
-    }
-
-    /// The conversation that has the unique name already.
-    pub fn name_taken(&self) -> Option<ConversationSid> {
-        self.found.iter().find_map(|(_, found)| match found {
-            Found::Name(conversation) => Some(*conversation),
-            _ => None,
-        })
     }
 }

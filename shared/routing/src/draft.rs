@@ -100,16 +100,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Empties the header of its keys. Returns the writes that release them.
     pub(crate) fn release_all(&mut self) -> Vec<Write> {
         let holder = self.conversation;
-        self.header
-            .pairs
-            .drain(..)
-            .map(|held| Write::Release {
-                pair: held.pair,
-                holder,
-            })
-            .collect()
+        let releases = self.header.keys();
+        let releases = releases.map(|key| Write::Release { key, holder }).collect();
+        self.header.pairs.clear();
+        releases
     }
 
     /// The write that lets the timer follow the header, where the next instant may have moved nearer.

@@ -1,5 +1,5 @@
-//! What timers do: an idle conversation becomes inactive, and one past its closing time closes; whoever comes upon it
-//! first says so.
+//! Timers: an idle conversation becomes inactive, and a conversation past its closing time closes. The first change that
+//! meets such a conversation makes the entry.
 
 use crate::cause::Cause;
 use crate::draft::{Draft, tail_after};
@@ -12,15 +12,12 @@ use crate::tail::Tail;
 pub fn close_expired(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
     tail.header.expired(cause.fresh.now).then(|| {
         let writes = expiry(tail, cause);
-        Plan {
-            outcome: tail_after(&writes),
-            writes,
-        }
+        Plan::new(tail_after(&writes), writes)
     })
 }
 
-/// Makes an active conversation inactive (Reason `TIMER`) if nothing has happened in it for so long. The outcome is its
-/// tail afterwards.
+/// Makes an active conversation inactive (Reason `TIMER`) if its inactive time has passed. The outcome is its tail
+/// afterwards.
 pub fn park_idle(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
     let Header {
         state,
@@ -35,14 +32,11 @@ pub fn park_idle(tail: &Tail, cause: Cause) -> Option<Plan<Tail>> {
         writes.extend(draft.state_copy());
         writes.extend(draft.timer());
         writes.push(draft.finish());
-        Plan {
-            outcome: tail_after(&writes),
-            writes,
-        }
+        Plan::new(tail_after(&writes), writes)
     })
 }
 
-/// The writes that close an expired conversation and free every pair of its header.
+/// The writes that close an expired conversation and release every key of its header.
 pub(crate) fn expiry(tail: &Tail, cause: Cause) -> Vec<Write> {
     let mut draft = Draft::after(cause, tail);
     let mut writes = draft.set_state(State::Closed, Reason::Timer);

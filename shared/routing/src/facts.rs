@@ -5,7 +5,6 @@ use crate::address_configuration::AddressConfiguration;
 use crate::journal::JournalEntry;
 use crate::messaging_service::MessagingService;
 use crate::number::NumberSettings;
-use crate::pre_action::PreActionReply;
 use crate::sid::ConversationSid;
 use crate::tail::Tail;
 
@@ -21,13 +20,11 @@ pub struct Holder {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub journal: Option<JournalEntry>,
-    /// `None`: the pair is not bound.
+    /// `None`: the key is not bound.
     pub holder: Option<Holder>,
     pub number: Option<NumberSettings>,
     pub configuration: Option<AddressConfiguration>,
     /// The messaging service whose sender pool holds the receiving number.
     pub pool: Option<MessagingService>,
     pub account: AccountSettings,
-    /// The reply of a pre-action webhook, if one was called.
-    pub pre_action: Option<PreActionReply>,
 }

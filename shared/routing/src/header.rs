@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::account::SettingsScope;
+use crate::key::Key;
 use crate::pair::Pair;
 use crate::sid::{ConversationServiceSid, MessagingServiceSid, ParticipantSid};
 use crate::state::State;
@@ -33,7 +34,8 @@ pub struct Header {
     pub state: State,
     pub service: ConversationServiceSid,
     pub messaging_service: MessagingServiceSid,
-    /// Empty exactly when closed, or when no participant has an address.
+    /// Empty exactly when closed, or when no participant has an address. A group's members will stand beside them, and
+    /// will be one more of the [`Header::keys`].
     pub pairs: Vec<HeldPair>,
     /// All participants, those without an address too.
     pub participants: u64,
@@ -50,18 +52,27 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whether a message of the pair is captured here, timers apart.
-    pub fn holds(&self, pair: &Pair) -> Option<ParticipantSid> {
+    /// The keys that bindings name this conversation for.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        self.pairs.iter().map(|held| Key::Pair(held.pair.clone()))
+    }
+
+    /// The participant that writes a message under the key, if the conversation holds the key. Timers do not count.
+    pub fn holds(&self, key: &Key) -> Option<ParticipantSid> {
         if self.state == State::Closed {
             return None;
         }
-        self.pairs
-            .iter()
-            .find(|held| &held.pair == pair)
-            .map(|held| held.participant)
+        match key {
+            Key::Pair(pair) => {
+                let held = self.pairs.iter().find(|held| held.pair == *pair);
+                held.map(|held| held.participant)
+            }
+            // Every participant with an address has a proxy address too, so no header has the members of a group.
+            Key::Group(_) => None,
+        }
     }
 
-    /// Whether the closing time has passed, though nobody has closed it yet.
+    /// Whether the closing time has passed, though no run has closed the conversation yet.
     pub fn expired(&self, now: Timestamp) -> bool {
         self.timers
             .date_closed(self.state, self.last_activity)

@@ -87,6 +87,15 @@ impl Inbound {
         Key::of(&self.from, self.to(), &self.others)
     }
 
+    /// The key whose binding decides where the message goes. `None`: no binding can exist.
+    pub fn binding_key(&self) -> Option<Key> {
+        match self.routing_key()? {
+            key @ Key::Pair(_) => Some(key),
+            // No change claims a group yet: participants have pairs, and a group message makes no conversation.
+            Key::Group(_) => None,
+        }
+    }
+
     pub fn channel(&self) -> Channel {
         self.to().channel()
     }

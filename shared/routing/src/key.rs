@@ -4,11 +4,10 @@ use crate::address::Address;
 use crate::group::Group;
 use crate::pair::Pair;
 
-/// What an inbound message is looked up by.
+/// The key by which a message finds its conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     Pair(Pair),
-    /// Nothing binds a group yet: such a message is unbound, and asks for no conversation.
     Group(Group),
 }
 

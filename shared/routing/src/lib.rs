@@ -40,6 +40,7 @@ mod pair;
 mod participant;
 mod plan;
 mod pre_action;
+mod refusal;
 mod route;
 mod sid;
 mod source;
@@ -55,6 +56,7 @@ pub use address::{Address, AddressError, Channel};
 pub use address_configuration::{AddressConfiguration, AutoCreation, AutoCreationKind};
 pub use binding::Binding;
 pub use cause::{Cause, Fresh};
+pub use change::facts::{ChangeFacts, ChangeRequest, Obstacle};
 pub use conflict::{Conflict, Found};
 pub use consumer::Consumer;
 pub use consumer::cursor::{Cursor, Lane, Lease, Position, Recipient};
@@ -85,7 +87,8 @@ pub use pre_action::{
     PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
     PreActionResult,
 };
-pub use route::route;
+pub use refusal::Refusal;
+pub use route::{RouteDecision, route};
 pub use sid::{
     AccountSid, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationServiceSid,
     ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid, ParticipantSid,

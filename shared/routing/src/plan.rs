@@ -6,20 +6,33 @@ use crate::binding::Binding;
 use crate::entry::Entry;
 use crate::inbound::MessageKey;
 use crate::journal::JournalEntry;
+use crate::key::Key;
 use crate::message::Revision;
 use crate::metadata::Metadata;
-use crate::pair::Pair;
 use crate::participant::Participant;
 use crate::sid::{ConversationServiceSid, ConversationSid, ParticipantSid, WebhookSid};
 use crate::state::State;
 use crate::webhook::ScopedWebhook;
 
-/// An outcome and the writes that bring it about, all or none.
+/// An outcome, and the writes that bring it about: all of them happen, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan<O> {
-    pub outcome: O,
-    /// Each touches another item. Empty: nothing is to be done.
+pub struct Plan<T> {
+    pub outcome: T,
+    /// Each touches another item. Empty: the outcome needs no write.
     pub writes: Vec<Write>,
+    /// A condition that no write of the plan can check: right before the writes, the binding of this key must name this
+    /// conversation (`None`: there is no such binding). Where it does not, gather and decide again.
+    pub binding_checked: Option<(Key, Option<ConversationSid>)>,
+}
+
+impl<T> Plan<T> {
+    pub(crate) fn new(outcome: T, writes: Vec<Write>) -> Plan<T> {
+        Plan {
+            outcome,
+            writes,
+            binding_checked: None,
+        }
+    }
 }
 
 /// One write of one item, with its condition.
@@ -28,14 +41,14 @@ pub enum Write {
     /// Takes a slot.
     Append(Entry),
     Journal(JournalEntry),
-    /// Binds a pair that is free, or that `from` holds.
+    /// Binds a key that is free, or that `from` holds.
     Claim {
-        pair: Pair,
+        key: Key,
         binding: Binding,
         from: Option<ConversationSid>,
     },
     Release {
-        pair: Pair,
+        key: Key,
         holder: ConversationSid,
     },
     ClaimName {
@@ -119,7 +132,7 @@ pub enum Condition {
 pub enum ItemKey {
     Slot(ConversationSid, u64),
     Journal(MessageKey),
-    Pair(Pair),
+    Binding(Key),
     Name(ConversationServiceSid, String),
     Identity(ConversationSid, String),
     Metadata(ConversationSid),
@@ -135,7 +148,7 @@ impl Write {
         match self {
             Write::Append(entry) => ItemKey::Slot(entry.conversation, entry.slot),
             Write::Journal(entry) => ItemKey::Journal(entry.key().clone()),
-            Write::Claim { pair, .. } | Write::Release { pair, .. } => ItemKey::Pair(pair.clone()),
+            Write::Claim { key, .. } | Write::Release { key, .. } => ItemKey::Binding(key.clone()),
             Write::ClaimName { service, name, .. } | Write::ReleaseName { service, name, .. } => {
                 ItemKey::Name(*service, name.clone())
             }

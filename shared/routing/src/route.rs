@@ -1,5 +1,7 @@
 //! The decision on one inbound message.
 
+use std::convert::Infallible;
+
 use crate::account::SettingsInForce;
 use crate::address_configuration::{AddressConfiguration, AutoCreationKind};
 use crate::binding::Binding;
@@ -20,7 +22,8 @@ use crate::pair::Pair;
 use crate::participant::Participant;
 use crate::plan::{Plan, Write};
 use crate::pre_action::{
-    PreActionCall, PreActionEvent, PreActionProposal, PreActionResult, pre_action_result,
+    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
+    pre_action_result,
 };
 use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
 use crate::source::Source;
@@ -50,20 +53,28 @@ use crate::why::{Rule, Why};
 /// past its closing time is left to its timer.
 ///
 /// Every plan but that of row 1 writes the journal entry if it is absent, so that no message has two outcomes.
-pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
+///
+/// `reply`: of the pre-action webhook, if it was called for this message.
+pub fn route(
+    inbound: &Inbound,
+    facts: &Facts,
+    fresh: &Fresh,
+    reply: Option<&PreActionReply>,
+) -> RouteDecision {
     if let Some(entry) = &facts.journal {
-        return Decision::Do(Box::new(Plan {
-            outcome: Journaled::Duplicate(entry.clone()),
-            writes: Vec::new(),
-        }));
+        let plan = Plan::new(Journaled::Duplicate(entry.clone()), Vec::new());
+        return Decision::Do(Box::new(plan));
     }
     let router = Router {
         inbound,
         facts,
         fresh,
+        reply,
     };
-    let Some(Key::Pair(pair)) = inbound.routing_key() else {
-        return router.fall_through(None);
+    let pair = match inbound.routing_key() {
+        Some(Key::Pair(pair)) => pair,
+        // A conversation can't hold a group yet: participants have pairs, and no rule makes a group conversation.
+        Some(Key::Group(_)) | None => return router.fall_through(None),
     };
     let Some(holder) = &facts.holder else {
         return router.unbound(pair, None);
@@ -71,14 +82,17 @@ pub fn route(inbound: &Inbound, facts: &Facts, fresh: &Fresh) -> Decision {
     let Some(tail) = &holder.tail else {
         return Decision::Gather;
     };
-    match tail.header.holds(&pair) {
+    match tail.header.holds(&Key::Pair(pair.clone())) {
         None => Decision::Gather,
         Some(_) if tail.header.expired(fresh.now) => router.unbound(pair, Some(tail)),
         Some(participant) => router.capture(tail, participant),
     }
 }
 
-/// A conversation to be made, and by which rule.
+/// A message is never refused.
+pub type RouteDecision = Decision<Journaled, Infallible>;
+
+/// A conversation that a rule makes.
 struct Creation<'a> {
     rule: Rule,
     service: ConversationServiceSid,
@@ -89,6 +103,7 @@ struct Router<'a> {
     inbound: &'a Inbound,
     facts: &'a Facts,
     fresh: &'a Fresh,
+    reply: Option<&'a PreActionReply>,
 }
 
 impl<'a> Router<'a> {
@@ -102,7 +117,7 @@ impl<'a> Router<'a> {
         }
     }
 
-    fn capture(&self, tail: &Tail, participant: ParticipantSid) -> Decision {
+    fn capture(&self, tail: &Tail, participant: ParticipantSid) -> RouteDecision {
         let why = Why {
             rule: Rule::Bound(tail.conversation),
             expired: None,
@@ -137,10 +152,15 @@ impl<'a> Router<'a> {
             slot: draft.slot(),
         };
         writes.push(draft.finish());
-        self.plan(self.without_text(), outcome, why, writes)
+        Decision::Do(Box::new(self.plan(
+            self.without_text(),
+            outcome,
+            why,
+            writes,
+        )))
     }
 
-    fn unbound(&self, pair: Pair, expired: Option<&Tail>) -> Decision {
+    fn unbound(&self, pair: Pair, expired: Option<&Tail>) -> RouteDecision {
         match self.creation() {
             Some(creation) => self.autocreate(creation, pair, expired),
             None => self.fall_through(expired),
@@ -168,7 +188,7 @@ impl<'a> Router<'a> {
         })
     }
 
-    fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> Decision {
+    fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> RouteDecision {
         let (fresh, cause) = (self.fresh, self.cause(creation.service));
         let why = Why {
             rule: creation.rule,
@@ -260,7 +280,7 @@ impl<'a> Router<'a> {
         draft.push(Event::MessageAdded(self.message(0, participant)));
         draft.set_number_webhook(self.number_webhook());
 
-        let mut writes = self.closing(expired, Some(&pair));
+        let mut writes = self.closing(expired, Some(&Key::Pair(pair.clone())));
         let binding = Binding {
             conversation,
             participant,
@@ -268,7 +288,7 @@ impl<'a> Router<'a> {
             since: fresh.now,
         };
         writes.push(Write::Claim {
-            pair,
+            key: Key::Pair(pair),
             binding,
             from: expired.map(|tail| tail.conversation),
         });
@@ -277,12 +297,13 @@ impl<'a> Router<'a> {
         writes.extend(creation.webhook.and_then(|kind| self.scoped_webhook(kind)));
         writes.extend(draft.timer());
         writes.push(draft.finish());
-        self.plan(
+        let outcome = Outcome::Autocreated { conversation };
+        Decision::Do(Box::new(self.plan(
             self.without_text(),
-            Outcome::Autocreated { conversation },
+            outcome,
             why,
             writes,
-        )
+        )))
     }
 
     /// The message's key, where the number's own webhook wants captured messages too.
@@ -316,7 +337,7 @@ impl<'a> Router<'a> {
         }))
     }
 
-    fn fall_through(&self, expired: Option<&Tail>) -> Decision {
+    fn fall_through(&self, expired: Option<&Tail>) -> RouteDecision {
         let number = self.facts.number.as_ref();
         let own = number.and_then(|number| {
             let target = Target {
@@ -346,26 +367,29 @@ impl<'a> Router<'a> {
             rule,
             expired: expired.map(|tail| tail.conversation),
         };
-        self.plan(
+        let writes = self.closing(expired, None);
+        Decision::Do(Box::new(self.plan(
             self.inbound.clone(),
             outcome,
             why,
-            self.closing(expired, None),
-        )
+            writes,
+        )))
     }
 
-    fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> Decision {
-        self.plan(
-            self.inbound.clone(),
-            Outcome::Rejected { conversation },
-            why,
-            Vec::new(),
-        )
+    /// A rejection writes the journal alone, so no condition of its writes says that the key is still where the rejecting
+    /// webhook was called for. If it has moved, the webhook of the new holder must be called.
+    fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> RouteDecision {
+        let outcome = Outcome::Rejected { conversation };
+        let mut plan = self.plan(self.inbound.clone(), outcome, why, Vec::new());
+        let holder = self.facts.holder.as_ref();
+        let holder = holder.map(|holder| holder.conversation);
+        plan.binding_checked = self.inbound.binding_key().map(|key| (key, holder));
+        Decision::Do(Box::new(plan))
     }
 
-    /// The writes that close the expired conversation. A claim of the same transaction takes over the pair `claimed`, so
+    /// The writes that close the expired conversation. A claim of the same transaction takes over the key `claimed`, so
     /// these writes do not release it.
-    fn closing(&self, expired: Option<&Tail>, claimed: Option<&Pair>) -> Vec<Write> {
+    fn closing(&self, expired: Option<&Tail>, claimed: Option<&Key>) -> Vec<Write> {
         let mut writes = expired.map_or_else(Vec::new, |tail| {
             let cause = Cause {
                 source: Source::Timer,
@@ -373,8 +397,8 @@ impl<'a> Router<'a> {
             };
             expiry(tail, cause)
         });
-        let released = |pair: &Pair| Some(pair) == claimed;
-        writes.retain(|write| !matches!(write, Write::Release { pair, .. } if released(pair)));
+        let is_claimed = |key: &Key| Some(key) == claimed;
+        writes.retain(|write| !matches!(write, Write::Release { key, .. } if is_claimed(key)));
         writes
     }
 
@@ -384,7 +408,7 @@ impl<'a> Router<'a> {
         outcome: Outcome,
         why: Why,
         mut writes: Vec<Write>,
-    ) -> Decision {
+    ) -> Plan<Journaled> {
         let entry = JournalEntry {
             inbound,
             change: self.fresh.change,
@@ -392,10 +416,7 @@ impl<'a> Router<'a> {
             why,
         };
         writes.push(Write::Journal(entry.clone()));
-        Decision::Do(Box::new(Plan {
-            outcome: Journaled::New(entry),
-            writes,
-        }))
+        Plan::new(Journaled::New(entry), writes)
     }
 
     /// The message without body and media, which the log holds.
@@ -425,12 +446,6 @@ impl<'a> Router<'a> {
         conversation: Option<ConversationSid>,
         proposal: impl FnOnce() -> PreActionProposal,
     ) -> Result<PreActionResult, Box<PreActionCall>> {
-        pre_action_result(
-            settings.webhooks,
-            event,
-            conversation,
-            self.facts.pre_action.as_ref(),
-            proposal,
-        )
+        pre_action_result(settings.webhooks, event, conversation, self.reply, proposal)
     }
 }

@@ -1,5 +1,5 @@
-//! Every promise of DESIGN §3 that routing keeps, in any order of steps that a seed can tell; and what breaks where a
-//! condition or a step of the procedure is left out.
+//! The promises that routing keeps, in every order of steps that a seed can give; and the promise that breaks without a
+//! condition or a step of the procedure.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
@@ -97,8 +97,9 @@ const UNCONDITIONAL: [Kind; 4] = [
 ];
 
 /// Procedures that are not as designed, and of what each breaks a word.
-const PROCEDURES: [(Procedure, &str); 5] = [
+const PROCEDURES: [(Procedure, &str); 6] = [
     (Procedure::OwnChangeNotRecognized, "never made twice"),
+    (Procedure::DoubtForgotten, "refused is not made"),
     (Procedure::BindingReadWeakly, "bounded"),
     (Procedure::TailReadOnce, "bounded"),
     (

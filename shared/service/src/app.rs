@@ -85,6 +85,7 @@ impl App {
         Fresh {
             now: self.clock.now(),
             change: ChangeId::from_bytes(random()),
+            closing: ChangeId::from_bytes(random()),
             conversation: ConversationSid::from_bytes(self.sortable()),
             participant: ParticipantSid::from_bytes(self.sortable()),
             webhook: WebhookSid::from_bytes(self.sortable()),

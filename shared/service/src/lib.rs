@@ -10,6 +10,7 @@
 mod app;
 pub mod attributes;
 mod caller;
+mod carry_out;
 mod change;
 mod clock;
 mod config;
@@ -31,7 +32,7 @@ pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
 pub use egress::{Allowed, ErrorChain};
-pub use messages::{NewPost, SYSTEM, delete_message, edit_message, post_message};
+pub use messages::{SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
 pub use pre_action::{EditFault, InvalidEdit};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};

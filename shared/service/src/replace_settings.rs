@@ -1,15 +1,15 @@
-//! Change what users configure: read, change, replace if nobody else did meanwhile.
+//! Changes of settings: read a record, edit it, and replace it if no other request has changed it since.
 
 use routing::{
     AccountSettings, Address, AddressConfiguration, AutoCreation, CarrierName, InboundWebhook,
-    NumberSettings,
+    NumberSettings, Refusal,
 };
 use store::{Deadline, RecordError, StoreError};
 
 use crate::App;
 use crate::change::ChangeError;
 
-/// How often a change of one record is tried while others change it too.
+/// How often one request tries to change a record while other requests change it too.
 const ATTEMPTS_MAX: u32 = 20;
 
 /// Changes the account's settings; in force when this returns.
@@ -33,7 +33,7 @@ pub async fn update_account(
     .await
 }
 
-/// A number that we are to receive on. `make` fills in what the address does not tell.
+/// Makes a number that we receive on. `make` fills in what does not follow from the address.
 pub async fn create_number(
     app: &App,
     address: Address,
@@ -42,7 +42,7 @@ pub async fn create_number(
     deadline: Deadline,
 ) -> Result<NumberSettings, ChangeError> {
     let now = app.clock.now();
-    let sid = app.number_sid(&address).ok_or(ChangeError::NotFound)?;
+    let sid = app.number_sid(&address).ok_or(Refusal::NotFound)?;
     let number = make(NumberSettings {
         sid,
         version: 1,
@@ -55,11 +55,11 @@ pub async fn create_number(
         date_created: now,
         date_updated: now,
     });
-    taken(app.store.number_put(&number, deadline).await)?;
+    made(app.store.number_put(&number, deadline).await)?;
     Ok(number)
 }
 
-/// Changes a number that `select` finds to be the one meant.
+/// Changes the number, if `select` accepts it.
 pub async fn update_number(
     app: &App,
     address: &Address,
@@ -70,7 +70,7 @@ pub async fn update_number(
     replace(
         || async move { Ok(app.store.receiver_get(address, deadline).await?.0) },
         |before: NumberSettings| {
-            let before = Some(before).filter(&select).ok_or(ChangeError::NotFound)?;
+            let before = Some(before).filter(&select).ok_or(Refusal::NotFound)?;
             let (version, date_updated) = (before.version + 1, app.clock.now());
             let after = edit(before.clone());
             Ok((after != before)
@@ -87,7 +87,7 @@ pub async fn update_number(
     .await
 }
 
-/// Deletes a number that `select` finds to be the one meant.
+/// Deletes the number, if `select` accepts it.
 pub async fn delete_number(
     app: &App,
     address: &Address,
@@ -114,7 +114,7 @@ pub async fn create_address_configuration(
     let now = app.clock.now();
     let sid = app
         .address_configuration_sid(&address)
-        .ok_or(ChangeError::NotFound)?;
+        .ok_or(Refusal::NotFound)?;
     let configuration = AddressConfiguration {
         sid,
         version: 1,
@@ -125,7 +125,7 @@ pub async fn create_address_configuration(
         date_created: now,
         date_updated: now,
     };
-    taken(
+    made(
         app.store
             .address_configuration_put(&configuration, deadline)
             .await,
@@ -133,7 +133,7 @@ pub async fn create_address_configuration(
     Ok(configuration)
 }
 
-/// Changes an address configuration that `select` finds to be the one meant.
+/// Changes the address configuration, if `select` accepts it.
 pub async fn update_address_configuration(
     app: &App,
     address: &Address,
@@ -144,7 +144,7 @@ pub async fn update_address_configuration(
     replace(
         || async move { Ok(app.store.receiver_get(address, deadline).await?.1) },
         |before: AddressConfiguration| {
-            let before = Some(before).filter(&select).ok_or(ChangeError::NotFound)?;
+            let before = Some(before).filter(&select).ok_or(Refusal::NotFound)?;
             let (version, date_updated) = (before.version + 1, app.clock.now());
             let after = edit(before.clone())?;
             Ok((after != before)
@@ -161,7 +161,7 @@ pub async fn update_address_configuration(
     .await
 }
 
-/// Deletes an address configuration that `select` finds to be the one meant.
+/// Deletes the address configuration, if `select` accepts it.
 pub async fn delete_address_configuration(
     app: &App,
     address: &Address,
@@ -181,8 +181,8 @@ pub async fn delete_address_configuration(
     .await
 }
 
-/// Reads a record, edits it, and writes it, until nobody else has changed it meanwhile. `edit` returns the record in its
-/// new version, or `Err` of it as it is where nothing is to change.
+/// Reads a record, edits it and writes it, until no other request has changed it in between. `edit` returns the record in
+/// its new version, or `Err` with the record as it is if nothing changes.
 async fn replace<T: Clone, R, W>(
     read: impl Fn() -> R,
     edit: impl Fn(T) -> Result<Result<T, T>, ChangeError>,
@@ -194,19 +194,19 @@ where
     W: Future<Output = Result<(), RecordError>>,
 {
     for attempt in 1..=ATTEMPTS_MAX {
-        let before = read().await?.ok_or(ChangeError::NotFound)?;
+        let before = read().await?.ok_or(Refusal::NotFound)?;
         let after = match edit(before)? {
             Ok(after) => after,
             Err(before) => return Ok(before),
         };
-        if !again(write(after.clone()).await, attempt, deadline).await? {
+        if !must_repeat(write(after.clone()).await, attempt, deadline).await? {
             return Ok(after);
         }
     }
     Err(ChangeError::Contended)
 }
 
-/// Reads a record and deletes it, until nobody else has changed it meanwhile.
+/// Reads a record and deletes it, until no other request has changed it in between.
 async fn remove<T, R, W>(
     read: impl Fn() -> R,
     select: impl Fn(&T) -> bool,
@@ -218,16 +218,16 @@ where
     W: Future<Output = Result<(), RecordError>>,
 {
     for attempt in 1..=ATTEMPTS_MAX {
-        let record = read().await?.filter(&select).ok_or(ChangeError::NotFound)?;
-        if !again(delete(record).await, attempt, deadline).await? {
+        let record = read().await?.filter(&select).ok_or(Refusal::NotFound)?;
+        if !must_repeat(delete(record).await, attempt, deadline).await? {
             return Ok(());
         }
     }
     Err(ChangeError::Contended)
 }
 
-/// Whether a record is to be read and changed again, after a pause.
-async fn again(
+/// Whether to read and change the record again. Pauses before that.
+async fn must_repeat(
     written: Result<(), RecordError>,
     attempt: u32,
     deadline: Deadline,
@@ -235,17 +235,25 @@ async fn again(
     match written {
         Ok(()) => Ok(false),
         Err(RecordError::Store(error)) => Err(error),
-        Err(RecordError::Changed) => {
+        Err(RecordError::Changed { .. }) => {
             store::pause(attempt, deadline).await;
             Ok(true)
         }
     }
 }
 
-fn taken(written: Result<(), RecordError>) -> Result<(), ChangeError> {
+/// The result of making a record.
+fn made(written: Result<(), RecordError>) -> Result<(), ChangeError> {
     match written {
         Ok(()) => Ok(()),
-        Err(RecordError::Changed) => Err(ChangeError::AddressTaken),
+        Err(RecordError::Changed { in_doubt: false }) => Err(Refusal::AddressTaken.into()),
+        // The first attempt may still make the record, when the other record is deleted.
+        Err(RecordError::Changed { in_doubt: true }) => {
+            Err(ChangeError::Store(StoreError::Unknown {
+                operation: "make a record",
+                source: Box::new(Refusal::AddressTaken),
+            }))
+        }
         Err(RecordError::Store(error)) => Err(error.into()),
     }
 }

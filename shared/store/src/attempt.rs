@@ -1,6 +1,6 @@
 //! One request, repeated where that can help and cannot harm.
 //!
-//! The SDK's own retries are off: what may be repeated, and what a failure means, is decided here.
+//! The SDK's own retries are off: this file decides which requests may be repeated, and which result a failure means.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::error::StoreError;
 
-/// When a request must be answered; nothing is begun after it.
+/// The instant by which a request must have its response. No call begins after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
@@ -39,10 +39,10 @@ impl Deadline {
     }
 }
 
-/// What a failed request means.
+/// The result of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Surely not done: throttled, or in the way of another transaction. May be sent again.
+    /// Surely not done: throttled, or another transaction holds an item. May be sent again.
     NotDone,
     /// Done or not done: only the same request may be sent again.
     Unknown,
@@ -65,15 +65,16 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse
             | "ThrottlingError"
             | "TransactionConflictException",
         ) => Failure::NotDone,
-        // Its own earlier attempt is still at work.
+        // The request's own earlier attempt is still at work.
         Some("TransactionInProgressException") => Failure::Unknown,
         _ if service.raw().status().is_server_error() => Failure::Unknown,
         _ => Failure::Refused,
     }
 }
 
-/// The longest pauses, in milliseconds; each is a random part of its window, so that rivals spread out. Two rivals pass
-/// each other within the first; the last gives two hundred a turn each on a log that takes a hundred changes a second.
+/// The longest pauses, in milliseconds. Each pause is a random part of its window, so that rivals spread out. The first
+/// window is enough for two rivals; the last gives each of two hundred rivals a turn on a log that takes a hundred changes
+/// a second.
 const PAUSE_WINDOWS_MS: [u64; 6] = [10, 30, 90, 270, 810, 2_430];
 
 /// Waits before attempt number `attempt` (from 1), and leaves time for it.
@@ -114,7 +115,7 @@ where
     loop {
         attempt += 1;
         let error = match tokio::time::timeout_at(deadline.0, send()).await {
-            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => error,
             Err(elapsed) => {
                 return Err(StoreError::Unavailable {
@@ -141,14 +142,14 @@ where
     }
 }
 
-/// How a write ended that DynamoDB did not do because of a condition, or did.
+/// The end of a write whose result is known.
 pub(crate) enum Written<T, E> {
     Done(T),
     /// A condition failed, or something else that the caller tells apart.
     Failed(E),
 }
 
-/// Sends a write until its result is known or the deadline has passed. `decided` picks the answers in which DynamoDB
+/// Sends a write until its result is known or the deadline has passed. `decided` picks the replies in which DynamoDB
 /// says that a condition did not hold; `again` those of them that say only "not now".
 pub(crate) async fn write<T, E, F, Fut>(
     operation: &'static str,
@@ -157,6 +158,24 @@ pub(crate) async fn write<T, E, F, Fut>(
     decided: impl Fn(&E) -> bool,
     again: impl Fn(&E) -> bool,
 ) -> Result<Written<T, E>, StoreError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let written = write_in_doubt(operation, deadline, send, decided, again).await?;
+    Ok(written.0)
+}
+
+/// As [`write`]; and whether the result of an earlier attempt is unknown. Then a failed condition is not the last word:
+/// the earlier attempt may still be on its way, and succeed when the condition holds.
+pub(crate) async fn write_in_doubt<T, E, F, Fut>(
+    operation: &'static str,
+    deadline: Deadline,
+    send: F,
+    decided: impl Fn(&E) -> bool,
+    again: impl Fn(&E) -> bool,
+) -> Result<(Written<T, E>, bool), StoreError>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -171,7 +190,7 @@ where
     loop {
         attempt += 1;
         let error = match tokio::time::timeout_at(deadline.0, send()).await {
-            Ok(Ok(answer)) => return Ok(Written::Done(answer)),
+            Ok(Ok(reply)) => return Ok((Written::Done(reply), unknown)),
             Ok(Err(error)) => error,
             Err(elapsed) => {
                 return Err(StoreError::Unknown {
@@ -182,7 +201,7 @@ where
         };
         let error = match error {
             SdkError::ServiceError(service) if decided(service.err()) && !again(service.err()) => {
-                return Ok(Written::Failed(service.into_err()));
+                return Ok((Written::Failed(service.into_err()), unknown));
             }
             other => other,
         };

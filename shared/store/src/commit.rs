@@ -16,10 +16,10 @@ use crate::item::{self, Item};
 use crate::key::DueKind;
 use crate::{Store, key};
 
-/// Why a plan was not carried out, as far as is known.
+/// Why a plan was not carried out, as far as the table tells.
 #[derive(Debug)]
 pub enum CommitError {
-    /// Another writer got there first. Nothing was written.
+    /// Another change was first. Nothing was written.
     Conflict(Conflict),
     Store(StoreError),
 }
@@ -41,6 +41,14 @@ struct Statement {
     values: HashMap<String, AttributeValue>,
 }
 
+/// A transaction that failed by a condition.
+pub(crate) struct Cancelled {
+    /// One for each action, in their order.
+    reasons: Vec<CancellationReason>,
+    /// An earlier attempt of the same transaction had an unknown result.
+    pub(crate) in_doubt: bool,
+}
+
 enum Action {
     Put(Item),
     Delete(Item),
@@ -48,8 +56,8 @@ enum Action {
 }
 
 impl Store {
-    /// Carries out the writes, all or none. Repeats the same request where its result is unknown; success is only what
-    /// DynamoDB said, or what stands in a slot or the journal under the change's own id.
+    /// Carries out the writes, all or none. Repeats the same request where its result is unknown. It is a success if
+    /// DynamoDB says so, or if a slot or the journal holds the change's own id.
     pub async fn commit(&self, writes: &[Write], deadline: Deadline) -> Result<(), CommitError> {
         let mut statements = Vec::with_capacity(writes.len());
         let journaled: Vec<_> = writes
@@ -105,17 +113,17 @@ impl Store {
                 .send()
         };
         let decided = PutItemError::is_conditional_check_failed_exception;
-        match attempt::write("commit a plan of one item", deadline, send, decided, |_| {
-            false
-        })
-        .await?
-        {
+        let operation = "commit a plan of one item";
+        let never = |_: &PutItemError| false;
+        let (written, in_doubt) =
+            attempt::write_in_doubt(operation, deadline, send, decided, never).await?;
+        match written {
             Written::Done(_) => Ok(()),
             Written::Failed(PutItemError::ConditionalCheckFailedException(failed)) => {
-                conflict(vec![(write, failed.item().cloned())])
+                conflict(vec![(write, failed.item().cloned())], in_doubt)
             }
             Written::Failed(other) => Err(StoreError::Refused {
-                operation: "commit a plan of one item",
+                operation,
                 source: Box::new(other),
             }
             .into()),
@@ -132,26 +140,23 @@ impl Store {
         for statement in statements {
             items.push(self.transact_item(statement)?);
         }
-        let Some(reasons) = self.transaction("commit a plan", items, deadline).await? else {
+        let Some(cancelled) = self.transaction("commit a plan", items, deadline).await? else {
             return Ok(());
         };
-        let failed = writes.iter().zip(&reasons);
+        let failed = writes.iter().zip(&cancelled.reasons);
         let failed = failed.filter(|(_, reason)| reason.code() == Some(CONDITION_FAILED));
-        conflict(
-            failed
-                .map(|(write, reason)| (write, reason.item().cloned()))
-                .collect(),
-        )
+        let failed = failed.map(|(write, reason)| (write, reason.item().cloned()));
+        conflict(failed.collect(), cancelled.in_doubt)
     }
 
     /// Sends one transaction under a client token of its own, until its result is known or the deadline has passed.
-    /// `None`: it is done. Otherwise a condition failed, and the reasons say which.
+    /// `None`: it is done. Otherwise a condition failed.
     pub(crate) async fn transaction(
         &self,
         operation: &'static str,
         items: Vec<TransactWriteItem>,
         deadline: Deadline,
-    ) -> Result<Option<Vec<CancellationReason>>, StoreError> {
+    ) -> Result<Option<Cancelled>, StoreError> {
         let token = client_token();
         let send = || {
             self.client
@@ -164,11 +169,13 @@ impl Store {
         let decided = TransactWriteItemsError::is_transaction_canceled_exception;
         let again = |error: &TransactWriteItemsError| match error {
             TransactWriteItemsError::TransactionCanceledException(canceled) => {
-                only_in_the_way(canceled.cancellation_reasons())
+                only_other_traffic(canceled.cancellation_reasons())
             }
             _ => false,
         };
-        let failed = match attempt::write(operation, deadline, send, decided, again).await? {
+        let (written, in_doubt) =
+            attempt::write_in_doubt(operation, deadline, send, decided, again).await?;
+        let failed = match written {
             Written::Done(_) => return Ok(None),
             Written::Failed(failed) => failed,
         };
@@ -178,7 +185,10 @@ impl Store {
                 .iter()
                 .any(|reason| reason.code() == Some(CONDITION_FAILED))
             {
-                return Ok(Some(reasons.to_vec()));
+                return Ok(Some(Cancelled {
+                    reasons: reasons.to_vec(),
+                    in_doubt,
+                }));
             }
         }
         Err(StoreError::Refused {
@@ -234,9 +244,8 @@ impl Store {
 
 const CONDITION_FAILED: &str = "ConditionalCheckFailed";
 
-/// Whether a transaction was cancelled for nothing but other traffic: nothing was written, and the same may be sent
-/// again.
-fn only_in_the_way(reasons: &[CancellationReason]) -> bool {
+/// Whether only other traffic cancelled a transaction: nothing was written, and the same may be sent again.
+fn only_other_traffic(reasons: &[CancellationReason]) -> bool {
     let mut codes = reasons
         .iter()
         .filter_map(|reason| reason.code())
@@ -251,25 +260,28 @@ fn only_in_the_way(reasons: &[CancellationReason]) -> bool {
         })
 }
 
-/// DynamoDB remembers it for ten minutes: the same request sent again under it is done once.
+/// DynamoDB knows a token for ten minutes: the same request under the same token is done once.
 fn client_token() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     routing::ChangeId::from_bytes(bytes).to_string()
 }
 
-/// What stood in the way, unless it is our own work, whose answer was lost.
-fn conflict(failed: Vec<(&Write, Option<Item>)>) -> Result<(), CommitError> {
+/// The items that made conditions fail. Success, if one of them is this plan's own, and the reply to its first request was
+/// lost. An earlier plan of the same change may have had another outcome; the journal tells that.
+fn conflict(failed: Vec<(&Write, Option<Item>)>, in_doubt: bool) -> Result<(), CommitError> {
     let mut found = Vec::with_capacity(failed.len());
     for (write, item) in failed {
         let key = write.key();
         let there = match item {
             None => Found::Nothing,
-            Some(item) => what_is_there(&key, item)?,
+            Some(item) => found_item(&key, item)?,
         };
         let own = match (write, &there) {
             (Write::Append(mine), Found::Entry(theirs)) => mine.change == theirs.change,
-            (Write::Journal(mine), Found::Journal(theirs)) => mine.change == theirs.change,
+            (Write::Journal(mine), Found::Journal(theirs)) => {
+                (mine.change, &mine.outcome) == (theirs.change, &theirs.outcome)
+            }
             _ => false,
         };
         if own {
@@ -277,14 +289,14 @@ fn conflict(failed: Vec<(&Write, Option<Item>)>) -> Result<(), CommitError> {
         }
         found.push((key, there));
     }
-    Err(CommitError::Conflict(Conflict { found }))
+    Err(CommitError::Conflict(Conflict { found, in_doubt }))
 }
 
-fn what_is_there(key: &ItemKey, item: Item) -> Result<Found, StoreError> {
+fn found_item(key: &ItemKey, item: Item) -> Result<Found, StoreError> {
     Ok(match key {
         ItemKey::Slot(..) => Found::Entry(Box::new(item::entry::from_item(item)?)),
         ItemKey::Journal(_) => Found::Journal(Box::new(item::journal::from_item(item)?)),
-        ItemKey::Pair(_) => Found::Binding(item::binding::from_item(item)?),
+        ItemKey::Binding(_) => Found::Binding(item::binding::from_item(item)?),
         ItemKey::Name(..) => Found::Name(item::claim::holder(item)?),
         _ => Found::Record,
     })
@@ -313,7 +325,9 @@ fn statement(write: &Write, journaled: &[(ConversationSid, u64)]) -> Result<Stat
             Action::Put(item::entry::to_item(entry, !named)?)
         }
         Write::Journal(entry) => Action::Put(item::journal::to_item(entry)?),
-        Write::Claim { pair, binding, .. } => Action::Put(item::binding::to_item(pair, binding)?),
+        Write::Claim {
+            key: held, binding, ..
+        } => Action::Put(item::binding::to_item(held, binding)?),
         Write::ClaimName { conversation, .. } => Action::Put(item::claim::name(key, *conversation)),
         Write::ClaimIdentity { participant, .. } => {
             Action::Put(item::claim::identity(key, *participant))

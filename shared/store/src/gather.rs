@@ -1,6 +1,6 @@
 //! Facts for the decision on a message: strongly consistent, in as few sequential calls as they allow.
 
-use routing::{Binding, Facts, Holder, Inbound, Key, Pair};
+use routing::{Binding, Facts, Holder, Inbound, Key};
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
@@ -9,13 +9,10 @@ use crate::{Store, item, key};
 impl Store {
     /// Everything that the decision on a message depends on: one round of reads, and the holder's tail after it.
     pub async fn gather(&self, inbound: &Inbound, deadline: Deadline) -> Result<Facts, StoreError> {
-        let pair = match inbound.routing_key() {
-            Some(Key::Pair(pair)) => Some(pair),
-            _ => None,
-        };
+        let key = inbound.binding_key();
         let binding = async {
-            match &pair {
-                Some(pair) => self.binding_get(pair, deadline).await,
+            match &key {
+                Some(key) => self.binding_get(key, deadline).await,
                 None => Ok(None),
             }
         };
@@ -41,16 +38,37 @@ impl Store {
             configuration,
             pool: None,
             account,
-            pre_action: None,
         })
+    }
+
+    /// Reads the tail of the holder's log again, and the settings with it, which may have changed since the facts were
+    /// gathered: one round of calls, three read units.
+    pub async fn gather_tail(
+        &self,
+        facts: &mut Facts,
+        inbound: &Inbound,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let Some(holder) = &mut facts.holder else {
+            return Ok(());
+        };
+        let (tail, receiver, account) = tokio::try_join!(
+            self.tail_get(holder.conversation, deadline),
+            self.receiver_get(inbound.to(), deadline),
+            self.account_get(deadline),
+        )?;
+        holder.tail = tail;
+        (facts.number, facts.configuration) = receiver;
+        facts.account = account;
+        Ok(())
     }
 
     pub async fn binding_get(
         &self,
-        pair: &Pair,
+        key: &Key,
         deadline: Deadline,
     ) -> Result<Option<Binding>, StoreError> {
-        self.get(key::pair(pair), deadline)
+        self.get(key::binding(key), deadline)
             .await?
             .map(item::binding::from_item)
             .transpose()

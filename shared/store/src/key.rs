@@ -81,8 +81,15 @@ pub(crate) fn identity(conversation_sid: ConversationSid, identity: &str) -> Key
     key(conversation(conversation_sid), format!("I#{identity}"))
 }
 
-pub(crate) fn pair(pair: &Pair) -> Key {
-    key(format!("B#{}", pair.address()), pair.proxy().to_string())
+/// A group's addresses are the key itself, at most 341 bytes: no hash, so no collision.
+pub(crate) fn binding(held: &routing::Key) -> Key {
+    match held {
+        routing::Key::Pair(pair) => key(format!("B#{}", pair.address()), pair.proxy().to_string()),
+        routing::Key::Group(group) => {
+            let addresses: Vec<_> = group.addresses().iter().map(Address::to_string).collect();
+            key(format!("G#{}", addresses.join(",")), "B")
+        }
+    }
 }
 
 pub(crate) fn name(service: ConversationServiceSid, name: &str) -> Key {
@@ -216,7 +223,7 @@ pub(crate) fn of(item: &ItemKey) -> Key {
     match item {
         ItemKey::Slot(sid, n) => slot(*sid, *n),
         ItemKey::Journal(message) => journal(message),
-        ItemKey::Pair(held) => pair(held),
+        ItemKey::Binding(held) => binding(held),
         ItemKey::Name(service, text) => name(*service, text),
         ItemKey::Identity(sid, text) => identity(*sid, text),
         ItemKey::Metadata(sid) => metadata(*sid),

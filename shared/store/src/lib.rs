@@ -11,6 +11,7 @@
 //! | item | pk / sk | GSI1: lists, time, due work | GSI2: the other side |
 //! |---|---|---|---|
 //! | binding of a pair | `B#address` / `proxy` | – | `X#proxy#16` / address |
+//! | binding of a group | `G#address,…` / `B` | – | – |
 //! | log entry | `C#CH` / `L#slot#E` | `T#day#16` / time, unless a journal entry names it | – |
 //! | current version of a message | `C#CH` / `L#slot#C` | – | – |
 //! | metadata | `C#CH` / `M` | `S#IS#16` / created, CH | – |

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use routing::{ConversationSid, Tail};
+use routing::{ConversationSid, Entry, Tail};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
@@ -12,6 +12,17 @@ use crate::table::{PARTITION_KEY, SORT_KEY};
 use crate::{Store, key};
 
 impl Store {
+    /// The entry in a slot. `None`: the slot is free.
+    pub async fn entry_get(
+        &self,
+        conversation: ConversationSid,
+        slot: u64,
+        deadline: Deadline,
+    ) -> Result<Option<Entry>, StoreError> {
+        let item = self.get(key::slot(conversation, slot), deadline).await?;
+        item.map(item::entry::from_item).transpose()
+    }
+
     /// The newest entry of a log. Always read strongly; `None`: there is no such log.
     pub async fn tail_get(
         &self,

@@ -11,8 +11,11 @@ use crate::{Store, key};
 
 #[derive(Debug)]
 pub enum RecordError {
-    /// Another request changed the record since it was read, or made it first.
-    Changed,
+    /// Another request changed the record since it was read, or made it first. `in_doubt`: an earlier attempt of this
+    /// request had an unknown result, and may still succeed if the record goes back to that state.
+    Changed {
+        in_doubt: bool,
+    },
     Store(StoreError),
 }
 
@@ -90,7 +93,9 @@ impl Store {
     ) -> Result<(), RecordError> {
         match self.transaction(operation, items, deadline).await? {
             None => Ok(()),
-            Some(_) => Err(RecordError::Changed),
+            Some(cancelled) => Err(RecordError::Changed {
+                in_doubt: cancelled.in_doubt,
+            }),
         }
     }
 }

@@ -15,6 +15,9 @@ on_both_engines!(
     a_setting_whose_answer_is_lost_is_a_success_and_happens_once,
     a_record_made_anew_is_not_touched_by_a_change_of_the_old_one,
     what_may_have_been_done_is_not_said_to_be_undone,
+    what_may_still_be_done_is_not_refused,
+    a_record_that_may_still_be_made_is_not_refused,
+    a_message_under_contention_follows_the_settings_of_now,
     a_commit_that_never_arrived_is_sent_again,
     traffic_on_the_same_items_is_waited_out,
     a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double,
@@ -205,6 +208,77 @@ async fn what_may_have_been_done_is_not_said_to_be_undone(system: TestSystem) {
         .expect_code(503, 20503);
     assert!(text(&error["message"]).contains("not known"), "{error}");
     assert_eq!(system.bodies(&conversation).await, ["hello"]);
+}
+
+async fn what_may_still_be_done_is_not_refused(system: TestSystem) {
+    system.number(OURS, &[]).await;
+    let (holder, participant) = system.bind(ADA, OURS).await;
+    let conversation = system.conversation(&[]).await;
+    system.wire.fail_next("TransactWriteItems", Fault::Held);
+    let error = system
+        .add_participant(&conversation, ADA, OURS)
+        .await
+        .expect_code(503, 20503);
+    assert!(text(&error["message"]).contains("not known"), "{error}");
+    // The pair is free again when the first request arrives.
+    system
+        .delete(&format!(
+            "/v1/Conversations/{holder}/Participants/{participant}"
+        ))
+        .await
+        .expect(204);
+    system.wire.deliver_held().await;
+    let participants = format!("/v1/Conversations/{conversation}/Participants");
+    assert_eq!(system.list(&participants).await.len(), 1);
+    // Without doubt, the same is a refusal.
+    let other = system.conversation(&[]).await;
+    system
+        .add_participant(&other, ADA, OURS)
+        .await
+        .expect_code(409, 50416);
+}
+
+async fn a_record_that_may_still_be_made_is_not_refused(system: TestSystem) {
+    let number = system.number(OURS, &[]).await;
+    let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
+    let again = [("PhoneNumber", OURS), ("FriendlyName", "again")];
+    system.wire.fail_next("TransactWriteItems", Fault::Held);
+    let error = system.post(&path, &again).await.expect_code(503, 20503);
+    assert!(text(&error["message"]).contains("not known"), "{error}");
+    system.delete(&text(&number["uri"])).await.expect(204);
+    system.wire.deliver_held().await;
+    let made = system.get(&only_number(&system).await).await.expect(200);
+    assert_eq!(made["friendly_name"], "again");
+    system.post(&path, &again).await.expect_code(409, 20409);
+}
+
+/// A message that loses two slots reads the tail again, and the settings with it: a pre-action webhook that is set
+/// meanwhile is called.
+async fn a_message_under_contention_follows_the_settings_of_now(system: TestSystem) {
+    let hook = Receiver::start(|_| Reply::new(403, "")).await;
+    system.number(OURS, &[]).await;
+    let (conversation, _) = system.bind(ADA, OURS).await;
+    let posts = format!("/v1/Conversations/{conversation}/Messages");
+    let gated = |operation: &str, body: &str| {
+        let commit = operation == "TransactWriteItems" && body.contains("contended");
+        commit.then_some(Fault::Gated)
+    };
+    system.wire.fail_by(gated);
+    let message = tokio::spawn({
+        let system = system.clone();
+        async move { system.message(&sid(1), ADA, OURS, "contended").await }
+    });
+    system.wire.gated(1).await;
+    system.post(&posts, &[("Body", "first")]).await.expect(201);
+    system.wire.open_gate();
+    system.wire.gated(2).await;
+    system.post(&posts, &[("Body", "second")]).await.expect(201);
+    system.set_pre_webhook(&hook.url(), &[]).await;
+    system.wire.heal();
+    system.wire.open_gate();
+    assert!(message.await.expect("no task panics").accepted());
+    assert_eq!(hook.received().len(), 1);
+    assert_eq!(system.bodies(&conversation).await, ["first", "second"]);
 }
 
 async fn a_commit_that_never_arrived_is_sent_again(system: TestSystem) {

@@ -2,37 +2,34 @@
 
 use jiff::SignedDuration;
 
-use crate::cause::Cause;
-use crate::change::{Refusal, open};
+use crate::change::facts::{ChangeFacts, ChangeRequest};
+use crate::decision::{Decision, Halt};
 use crate::draft::{Draft, tail_after};
 use crate::entry::{Event, Snapshot};
 use crate::header::Header;
 use crate::metadata::Metadata;
 use crate::plan::{Plan, Write};
-use crate::pre_action::{
-    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
-    pre_action_result,
-};
-use crate::sid::{ConversationServiceSid, MessagingServiceSid};
+use crate::pre_action::{PreActionEvent, PreActionProposal, PreActionResult, pre_action_result};
+use crate::refusal::Refusal;
+use crate::sid::MessagingServiceSid;
 use crate::state::{Reason, State, Transition};
 use crate::tail::Tail;
 use crate::timers::Timers;
 
-/// A conversation to be made.
+/// A new conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewConversation {
-    pub service: ConversationServiceSid,
     pub messaging_service: MessagingServiceSid,
     pub friendly_name: Option<String>,
     pub unique_name: Option<String>,
     pub attributes: String,
     pub state: State,
-    /// What is not given comes from the account's defaults; 0 is no timer.
+    /// `None`: the timers in force for new conversations; 0: no timer.
     pub inactive_s: Option<u64>,
     pub closed_s: Option<u64>,
 }
 
-/// What is to change; `None` stays as it is.
+/// The changes; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConversationEdit {
     pub friendly_name: Option<String>,
@@ -44,57 +41,58 @@ pub struct ConversationEdit {
     pub closed_s: Option<u64>,
 }
 
-/// A deleted conversation is purged no sooner than this: no writer holds a view that old.
+/// A deleted conversation is purged no sooner than this: no request lasts so long that its view of the log is as old.
 const PURGE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
+/// The timer in seconds that a wish sets.
 fn timer(wish: Option<u64>, current: Option<u64>) -> Option<u64> {
     wish.map_or(current, |seconds| (seconds > 0).then_some(seconds))
 }
 
-/// `Ok(Err(_))`: a pre-action webhook is to be asked first. `ask_webhooks`: the request wants webhooks.
-/// The outcome is the new metadata and tail; `None`: the webhook rejected it.
-#[expect(
-    clippy::type_complexity,
-    reason = "the three ways out are told apart by every caller"
-)]
+/// Creates a conversation. The outcome is its metadata and its tail. Facts: there is no log yet.
 pub fn create(
-    wish: NewConversation,
-    reply: Option<&PreActionReply>,
-    cause: Cause,
-) -> Result<Result<Plan<Option<(Metadata, Tail)>>, Box<PreActionCall>>, Refusal> {
+    wish: &NewConversation,
+    facts: &ChangeFacts<()>,
+    request: ChangeRequest,
+) -> Decision<(Metadata, Tail)> {
+    plan_to_create(wish, facts, &request).into()
+}
+
+fn plan_to_create(
+    wish: &NewConversation,
+    facts: &ChangeFacts<()>,
+    request: &ChangeRequest,
+) -> Result<Plan<(Metadata, Tail)>, Halt> {
+    facts.no_obstacle(request.fresh)?;
     match wish.state {
-        State::Closed => return Err(Refusal::BornClosed),
-        State::Initializing => return Err(Refusal::StateForbidden),
+        State::Closed => return Err(Refusal::BornClosed.into()),
+        State::Initializing => return Err(Refusal::StateForbidden.into()),
         State::Active | State::Inactive => {}
     }
-    let mut friendly_name = wish.friendly_name;
+    let cause = facts.cause(request);
+    let service = cause.settings.service;
+    let mut friendly_name = wish.friendly_name.clone();
     if !cause.quiet {
-        let answer = pre_action_result(
+        let result = pre_action_result(
             cause.settings.webhooks,
             PreActionEvent::ConversationAdd,
             None,
-            reply,
+            request.reply,
             || PreActionProposal::Conversation {
                 friendly_name: friendly_name.clone(),
                 unique_name: wish.unique_name.clone(),
                 attributes: wish.attributes.clone(),
-                service: wish.service,
+                service,
                 messaging_service: wish.messaging_service,
                 state: wish.state,
                 pair: None,
                 body: None,
                 media: Vec::new(),
             },
-        );
-        match answer {
-            Err(call) => return Ok(Err(call)),
-            Ok(PreActionResult::Reject) => {
-                return Ok(Ok(Plan {
-                    outcome: None,
-                    writes: Vec::new(),
-                }));
-            }
-            Ok(PreActionResult::Publish(edits)) => {
+        )?;
+        match result {
+            PreActionResult::Reject => return Err(Refusal::Rejected.into()),
+            PreActionResult::Publish(edits) => {
                 friendly_name = edits.friendly_name.or(friendly_name)
             }
         }
@@ -104,10 +102,10 @@ pub fn create(
     let metadata = Metadata {
         conversation,
         version: 1,
-        service: wish.service,
+        service,
         friendly_name,
-        unique_name: wish.unique_name,
-        attributes: wish.attributes,
+        unique_name: wish.unique_name.clone(),
+        attributes: wish.attributes.clone(),
         state: wish.state,
         timers: Timers {
             inactive_s: timer(wish.inactive_s, defaults.inactive_s),
@@ -118,7 +116,7 @@ pub fn create(
     };
     let header = Header {
         state: wish.state,
-        service: wish.service,
+        service,
         messaging_service: wish.messaging_service,
         pairs: Vec::new(),
         participants: 0,
@@ -140,44 +138,50 @@ pub fn create(
     writes.extend(draft.timer());
     writes.push(draft.finish());
     let tail = tail_after(&writes);
-    Ok(Ok(Plan {
-        outcome: Some((metadata, tail)),
-        writes,
-    }))
+    Ok(Plan::new((metadata, tail), writes))
 }
 
-/// The outcome is the metadata and tail afterwards; without writes where nothing changes.
+/// The outcome is the metadata and the tail afterwards; without writes where nothing changes. Facts: `None` is no such
+/// conversation.
 pub fn update(
-    edit: ConversationEdit,
-    metadata: &Metadata,
-    tail: &Tail,
-    cause: Cause,
-) -> Result<Plan<(Metadata, Tail)>, Refusal> {
-    let before = open(tail)?;
+    edit: &ConversationEdit,
+    facts: &ChangeFacts<Option<Metadata>>,
+    request: ChangeRequest,
+) -> Decision<(Metadata, Tail)> {
+    plan_to_update(edit, facts, &request).into()
+}
+
+fn plan_to_update(
+    edit: &ConversationEdit,
+    facts: &ChangeFacts<Option<Metadata>>,
+    request: &ChangeRequest,
+) -> Result<Plan<(Metadata, Tail)>, Halt> {
+    facts.visible(request)?;
+    let metadata = facts.own.as_ref().ok_or(Refusal::NotFound)?;
+    let (tail, cause) = facts.changeable(request)?;
+    let before = &tail.header;
     let transition = edit.state.map(|to| (to, before.state.to(to, Reason::Api)));
     let to = match transition {
-        Some((_, Transition::Final)) => return Err(Refusal::Closed),
-        Some((_, Transition::Forbidden)) => return Err(Refusal::StateForbidden),
+        Some((_, Transition::Final)) => return Err(Refusal::Closed.into()),
+        Some((_, Transition::Forbidden)) => return Err(Refusal::StateForbidden.into()),
         Some((to, Transition::Change)) => Some(to),
         Some((_, Transition::Same)) | None => None,
     };
     let mut after = metadata.clone();
-    after.friendly_name = edit.friendly_name.or(after.friendly_name);
+    after.friendly_name = edit.friendly_name.clone().or(after.friendly_name);
     after.unique_name = edit
         .unique_name
+        .clone()
         .filter(|name| !name.is_empty())
         .or(after.unique_name);
-    after.attributes = edit.attributes.unwrap_or(after.attributes);
+    after.attributes = edit.attributes.clone().unwrap_or(after.attributes);
     after.timers = Timers {
         inactive_s: timer(edit.inactive_s, before.timers.inactive_s),
         closed_s: timer(edit.closed_s, before.timers.closed_s),
     };
     let edited = after != *metadata || after.timers != before.timers;
     if !edited && to.is_none() {
-        return Ok(Plan {
-            outcome: (after, tail.clone()),
-            writes: Vec::new(),
-        });
+        return Ok(Plan::new((after, tail.clone()), Vec::new()));
     }
 
     let (conversation, service) = (tail.conversation, metadata.service);
@@ -214,17 +218,22 @@ pub fn update(
     writes.push(Write::PutMetadata(after.clone()));
     writes.push(draft.finish());
     let tail = tail_after(&writes);
-    Ok(Plan {
-        outcome: (after, tail),
-        writes,
-    })
+    Ok(Plan::new((after, tail), writes))
 }
 
-/// The conversation is gone for readers at once; its log ends in a terminal slot and is purged later.
-pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>, Refusal> {
-    if tail.header.terminal {
-        return Err(Refusal::Deleted);
-    }
+/// Deletes the conversation for readers at once; its log ends in a terminal slot and is purged later.
+/// A closed conversation, or one past its closing time, can be deleted too. Facts: `None` is no such conversation.
+pub fn delete(facts: &ChangeFacts<Option<Metadata>>, request: ChangeRequest) -> Decision<()> {
+    plan_to_delete(facts, &request).into()
+}
+
+fn plan_to_delete(
+    facts: &ChangeFacts<Option<Metadata>>,
+    request: &ChangeRequest,
+) -> Result<Plan<()>, Halt> {
+    let tail = facts.visible(request)?;
+    let metadata = facts.own.as_ref().ok_or(Refusal::NotFound)?;
+    let cause = facts.cause(request);
     let (conversation, service) = (tail.conversation, metadata.service);
     let mut draft = Draft::after(cause, tail);
     let mut writes = draft.release_all();
@@ -252,10 +261,7 @@ pub fn delete(metadata: &Metadata, tail: &Tail, cause: Cause) -> Result<Plan<()>
         .unwrap_or(jiff::Timestamp::MAX);
     writes.push(Write::PutPurge { conversation, due });
     writes.push(draft.finish());
-    Ok(Plan {
-        outcome: (),
-        writes,
-    })
+    Ok(Plan::new((), writes))
 }
 
 fn snapshot(metadata: &Metadata) -> Snapshot {

@@ -1,30 +1,29 @@
 //! Post, edit and delete a message.
 
+use jiff::Timestamp;
+
 use crate::cause::Cause;
-use crate::change::{Refusal, open};
+use crate::change::facts::{ChangeFacts, ChangeRequest};
+use crate::decision::{Decision, Halt};
 use crate::draft::Draft;
 use crate::entry::{EarlierMessage, Entry, Event};
 use crate::message::{Message, Revision};
 use crate::plan::{Plan, Write};
-use crate::pre_action::{
-    PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
-    pre_action_result,
-};
+use crate::pre_action::{PreActionEvent, PreActionProposal, PreActionResult, pre_action_result};
+use crate::refusal::Refusal;
 use crate::sid::{MessageSid, ParticipantSid};
 use crate::state::{Reason, State};
-use crate::tail::Tail;
 
-/// A message to be posted.
+/// A new message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {
+    /// An identity, an address, or any other name.
     pub author: String,
-    /// The participant with the author's identity; one with the author's address is found in the header.
-    pub participant: Option<ParticipantSid>,
     pub body: String,
     pub attributes: String,
 }
 
-/// What is to change; `None` stays as it is.
+/// The changes; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageEdit {
     pub author: Option<String>,
@@ -32,43 +31,50 @@ pub struct MessageEdit {
     pub attributes: Option<String>,
 }
 
-/// What is to be done with a message that was posted.
+/// A message that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PostDecision {
-    Ask(Box<PreActionCall>),
-    /// The SID and message that the plan adds.
-    Do(Box<Plan<(MessageSid, Message)>>),
-    /// By a pre-action webhook.
-    Rejected,
+pub struct Posted {
+    pub sid: MessageSid,
+    pub message: Message,
+    pub at: Timestamp,
 }
 
-/// Usually one conditional put: the slot.
+/// Adds a message: usually one conditional put, the slot. Facts: the participant with the author's identity; a
+/// participant with the author's address is found in the header.
 pub fn post(
-    wish: NewMessage,
-    tail: &Tail,
-    reply: Option<&PreActionReply>,
-    cause: Cause,
-) -> Result<PostDecision, Refusal> {
-    let header = open(tail)?;
+    wish: &NewMessage,
+    facts: &ChangeFacts<Option<ParticipantSid>>,
+    request: ChangeRequest,
+) -> Decision<Posted> {
+    plan_to_post(wish, facts, &request).into()
+}
+
+fn plan_to_post(
+    wish: &NewMessage,
+    facts: &ChangeFacts<Option<ParticipantSid>>,
+    request: &ChangeRequest,
+) -> Result<Plan<Posted>, Halt> {
+    let (tail, cause) = facts.changeable(request)?;
+    let header = &tail.header;
     let by_address = header
         .pairs
         .iter()
         .find(|held| held.pair.address().to_string() == wish.author);
     let mut message = Message {
         index: header.message_index,
-        participant: wish.participant.or(by_address.map(|held| held.participant)),
-        author: wish.author,
-        body: wish.body,
+        participant: facts.own.or(by_address.map(|held| held.participant)),
+        author: wish.author.clone(),
+        body: wish.body.clone(),
         media: Vec::new(),
-        attributes: wish.attributes,
+        attributes: wish.attributes.clone(),
     };
     if !cause.quiet {
         let conversation = tail.conversation;
-        let answer = pre_action_result(
+        let result = pre_action_result(
             cause.settings.webhooks,
             PreActionEvent::MessageAdd,
             Some(conversation),
-            reply,
+            request.reply,
             || PreActionProposal::Message {
                 conversation,
                 author: message.author.clone(),
@@ -77,11 +83,10 @@ pub fn post(
                 media: Vec::new(),
                 attributes: message.attributes.clone(),
             },
-        );
-        match answer {
-            Err(call) => return Ok(PostDecision::Ask(call)),
-            Ok(PreActionResult::Reject) => return Ok(PostDecision::Rejected),
-            Ok(PreActionResult::Publish(edits)) => edits.apply(&mut message),
+        )?;
+        match result {
+            PreActionResult::Reject => return Err(Refusal::Rejected.into()),
+            PreActionResult::Publish(edits) => edits.apply(&mut message),
         }
     }
     let mut draft = Draft::after(cause, tail);
@@ -92,33 +97,41 @@ pub fn post(
         writes.extend(draft.state_copy());
         writes.extend(draft.timer());
     }
-    let outcome = (draft.message_sid(), message);
+    let outcome = Posted {
+        sid: draft.message_sid(),
+        message,
+        at: cause.fresh.now,
+    };
     writes.push(draft.finish());
-    Ok(PostDecision::Do(Box::new(Plan { outcome, writes })))
+    Ok(Plan::new(outcome, writes))
 }
 
-/// `entry` added the message; `revision` is its current version, if it was edited before.
-/// The outcome is the revision afterwards, or `None` where nothing changes.
+/// The entry that added a message, and its current version if it was edited or deleted before. `None`: there is no such
+/// entry.
+pub type MessageFacts = Option<(Entry, Option<Revision>)>;
+
+/// The outcome is the message as [`MessageFacts`] has it, afterwards; without writes where nothing changes.
 pub fn edit(
-    edit: MessageEdit,
-    entry: &Entry,
-    revision: Option<&Revision>,
-    tail: &Tail,
-    cause: Cause,
-) -> Result<Plan<Option<Revision>>, Refusal> {
-    open(tail)?;
-    let Some((sid, current)) = current(entry, revision) else {
-        return Err(Refusal::Deleted);
-    };
+    edit: &MessageEdit,
+    facts: &ChangeFacts<MessageFacts>,
+    request: ChangeRequest,
+) -> Decision<(Entry, Option<Revision>)> {
+    plan_to_edit(edit, facts, &request).into()
+}
+
+fn plan_to_edit(
+    edit: &MessageEdit,
+    facts: &ChangeFacts<MessageFacts>,
+    request: &ChangeRequest,
+) -> Result<Plan<(Entry, Option<Revision>)>, Halt> {
+    let (entry, revision, sid, current) = current(facts, request)?;
+    let (tail, cause) = facts.changeable(request)?;
     let mut after = current.clone();
-    after.body = edit.body.unwrap_or(after.body);
-    after.author = edit.author.unwrap_or(after.author);
-    after.attributes = edit.attributes.unwrap_or(after.attributes);
+    after.body = edit.body.clone().unwrap_or(after.body);
+    after.author = edit.author.clone().unwrap_or(after.author);
+    after.attributes = edit.attributes.clone().unwrap_or(after.attributes);
     if after == *current {
-        return Ok(Plan {
-            outcome: None,
-            writes: Vec::new(),
-        });
+        return Ok(Plan::new((entry.clone(), revision.cloned()), Vec::new()));
     }
     let mut draft = Draft::after(cause, tail);
     draft.push(Event::MessageUpdated(EarlierMessage {
@@ -126,7 +139,7 @@ pub fn edit(
         date_created: entry.at,
         message: after.clone(),
     }));
-    let revision = next(entry, revision, Some(after), cause);
+    let revision = next_revision(entry, revision, Some(after), cause);
     let writes = vec![
         Write::PutRevision {
             conversation: tail.conversation,
@@ -134,23 +147,20 @@ pub fn edit(
         },
         draft.finish(),
     ];
-    Ok(Plan {
-        outcome: Some(revision),
-        writes,
-    })
+    Ok(Plan::new((entry.clone(), Some(revision)), writes))
 }
 
-/// The message is gone for readers; its slot and its index stay.
-pub fn delete(
-    entry: &Entry,
-    revision: Option<&Revision>,
-    tail: &Tail,
-    cause: Cause,
-) -> Result<Plan<()>, Refusal> {
-    open(tail)?;
-    let Some((sid, current)) = current(entry, revision) else {
-        return Err(Refusal::Deleted);
-    };
+/// Deletes the message for readers; its slot and its index stay.
+pub fn delete(facts: &ChangeFacts<MessageFacts>, request: ChangeRequest) -> Decision<()> {
+    plan_to_delete(facts, &request).into()
+}
+
+fn plan_to_delete(
+    facts: &ChangeFacts<MessageFacts>,
+    request: &ChangeRequest,
+) -> Result<Plan<()>, Halt> {
+    let (entry, revision, sid, current) = current(facts, request)?;
+    let (tail, cause) = facts.changeable(request)?;
     let mut draft = Draft::after(cause, tail);
     draft.push(Event::MessageRemoved(EarlierMessage {
         sid,
@@ -161,7 +171,7 @@ pub fn delete(
     let writes = vec![
         Write::PutRevision {
             conversation,
-            revision: next(entry, revision, None, cause),
+            revision: next_revision(entry, revision, None, cause),
         },
         Write::Blank {
             conversation,
@@ -169,25 +179,25 @@ pub fn delete(
         },
         draft.finish(),
     ];
-    Ok(Plan {
-        outcome: (),
-        writes,
-    })
+    Ok(Plan::new((), writes))
 }
 
+/// The entry, the revision, the SID and the current version of a message that readers can see.
 fn current<'a>(
-    entry: &'a Entry,
-    revision: Option<&'a Revision>,
-) -> Option<(MessageSid, &'a Message)> {
-    let (sid, added) = entry.message()?;
+    facts: &'a ChangeFacts<MessageFacts>,
+    request: &ChangeRequest,
+) -> Result<(&'a Entry, Option<&'a Revision>, MessageSid, &'a Message), Halt> {
+    facts.visible(request)?;
+    let (entry, revision) = facts.own.as_ref().ok_or(Refusal::NotFound)?;
+    let (sid, added) = entry.message().ok_or(Refusal::NotFound)?;
     let message = match revision {
-        Some(revision) => revision.message.as_ref()?,
+        Some(revision) => revision.message.as_ref().ok_or(Refusal::NotFound)?,
         None => added,
     };
-    Some((sid, message))
+    Ok((entry, revision.as_ref(), sid, message))
 }
 
-fn next(
+fn next_revision(
     entry: &Entry,
     revision: Option<&Revision>,
     message: Option<Message>,

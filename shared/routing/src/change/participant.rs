@@ -4,18 +4,20 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::binding::Binding;
-use crate::cause::Cause;
-use crate::change::{Refusal, open};
+use crate::change::facts::{ChangeFacts, ChangeRequest};
+use crate::decision::{Decision, Halt};
 use crate::draft::Draft;
 use crate::entry::Event;
 use crate::header::HeldPair;
+use crate::key::Key;
 use crate::pair::{Pair, PairError};
 use crate::participant::Participant;
 use crate::plan::{Plan, Write};
+use crate::refusal::Refusal;
 use crate::state::{Reason, State};
 use crate::tail::Tail;
 
-/// A participant to be added: with an identity or with a pair, which the edge has made sure of.
+/// A new participant. The edge has checked that it has an identity or a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewParticipant {
     pub identity: Option<String>,
@@ -23,7 +25,7 @@ pub struct NewParticipant {
     pub attributes: String,
 }
 
-/// What is to change; `None` stays as it is.
+/// The changes; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParticipantEdit {
     /// Moves the participant to another proxy address of ours.
@@ -33,18 +35,47 @@ pub struct ParticipantEdit {
     pub last_read_at: Option<Timestamp>,
 }
 
-/// Claims the pair or the identity. An inactive conversation becomes active.
-pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Participant>, Refusal> {
-    let header = open(tail)?;
+/// The addresses of a new participant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AddFacts {
+    /// Whether we receive on the participant's address. `false` for a participant without one.
+    pub address_is_ours: bool,
+    /// Whether we receive on its proxy address. `false` for a participant without one.
+    pub proxy_is_ours: bool,
+}
+
+/// Adds a participant, and claims its pair or its identity. An inactive conversation becomes active.
+pub fn add(
+    wish: &NewParticipant,
+    facts: &ChangeFacts<AddFacts>,
+    request: ChangeRequest,
+) -> Decision<Participant> {
+    plan_to_add(wish, facts, &request).into()
+}
+
+fn plan_to_add(
+    wish: &NewParticipant,
+    facts: &ChangeFacts<AddFacts>,
+    request: &ChangeRequest,
+) -> Result<Plan<Participant>, Halt> {
+    facts.visible(request)?;
+    if wish.pair.is_some() {
+        if !facts.own.proxy_is_ours {
+            return Err(Refusal::ProxyIsNotOurs.into());
+        }
+        if facts.own.address_is_ours {
+            return Err(Refusal::AddressIsOurs.into());
+        }
+    }
+    let (tail, cause) = facts.changeable(request)?;
+    let header = &tail.header;
     if header.participants >= Participant::COUNT_MAX {
-        return Err(Refusal::ParticipantsMax);
+        return Err(Refusal::ParticipantsMax.into());
     }
     if let Some(pair) = &wish.pair {
-        if header.holds(pair).is_some() {
-            return Err(Refusal::PairHeldHere);
-        }
+        not_held(tail, pair)?;
         if header.pairs.len() >= Participant::PAIRS_MAX {
-            return Err(Refusal::PairsMax);
+            return Err(Refusal::PairsMax.into());
         }
     }
     let (fresh, conversation, sid) = (cause.fresh, tail.conversation, cause.fresh.participant);
@@ -53,9 +84,9 @@ pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Parti
         service: header.service,
         sid,
         version: 1,
-        identity: wish.identity,
-        pair: wish.pair,
-        attributes: wish.attributes,
+        identity: wish.identity.clone(),
+        pair: wish.pair.clone(),
+        attributes: wish.attributes.clone(),
         last_read_index: None,
         last_read_at: None,
         date_created: fresh.now,
@@ -71,7 +102,7 @@ pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Parti
             since: fresh.now,
         };
         writes.push(Write::Claim {
-            pair: pair.clone(),
+            key: Key::Pair(pair.clone()),
             binding,
             from: None,
         });
@@ -96,14 +127,23 @@ pub fn add(wish: NewParticipant, tail: &Tail, cause: Cause) -> Result<Plan<Parti
     }
     writes.push(Write::PutParticipant(participant.clone()));
     writes.push(draft.finish());
-    Ok(Plan {
-        outcome: participant,
-        writes,
-    })
+    Ok(Plan::new(participant, writes))
 }
 
-/// The pair that a participant has behind another proxy address.
-pub fn moved(participant: &Participant, proxy: Address) -> Result<Pair, Refusal> {
+/// Passes if the conversation does not hold the pair.
+fn not_held(tail: &Tail, pair: &Pair) -> Result<(), Refusal> {
+    match tail.header.holds(&Key::Pair(pair.clone())) {
+        None => Ok(()),
+        Some(participant) => Err(Refusal::KeyBound {
+            conversation: tail.conversation,
+            participant,
+            service: tail.header.service,
+        }),
+    }
+}
+
+/// The pair of the participant with another proxy address.
+fn pair_with(participant: &Participant, proxy: Address) -> Result<Pair, Refusal> {
     let address = participant
         .pair
         .as_ref()
@@ -116,26 +156,45 @@ pub fn moved(participant: &Participant, proxy: Address) -> Result<Pair, Refusal>
     })
 }
 
+/// The participant, and the address that it is moved to.
+#[derive(Clone, Debug)]
+pub struct UpdateFacts {
+    /// `None`: there is no such participant.
+    pub participant: Option<Participant>,
+    /// Whether we receive on the new proxy address. `false` where the update gives none.
+    pub proxy_is_ours: bool,
+}
+
 /// The outcome is the participant afterwards; without writes where nothing changes.
 pub fn update(
-    edit: ParticipantEdit,
-    participant: &Participant,
-    tail: &Tail,
-    cause: Cause,
-) -> Result<Plan<Participant>, Refusal> {
-    let header = open(tail)?;
+    edit: &ParticipantEdit,
+    facts: &ChangeFacts<UpdateFacts>,
+    request: ChangeRequest,
+) -> Decision<Participant> {
+    plan_to_update(edit, facts, &request).into()
+}
+
+fn plan_to_update(
+    edit: &ParticipantEdit,
+    facts: &ChangeFacts<UpdateFacts>,
+    request: &ChangeRequest,
+) -> Result<Plan<Participant>, Halt> {
+    facts.visible(request)?;
+    let participant = facts.own.participant.as_ref().ok_or(Refusal::NotFound)?;
+    let (tail, cause) = facts.changeable(request)?;
+    let header = &tail.header;
     let mut after = participant.clone();
-    if let Some(proxy) = edit.proxy {
-        after.pair = Some(moved(participant, proxy)?);
+    if let Some(proxy) = edit.proxy.clone() {
+        after.pair = Some(pair_with(participant, proxy)?);
     }
-    after.attributes = edit.attributes.unwrap_or(after.attributes);
+    if after.pair != participant.pair && !facts.own.proxy_is_ours {
+        return Err(Refusal::ProxyIsNotOurs.into());
+    }
+    after.attributes = edit.attributes.clone().unwrap_or(after.attributes);
     after.last_read_index = edit.last_read_index.or(after.last_read_index);
     after.last_read_at = edit.last_read_at.or(after.last_read_at);
     if after == *participant {
-        return Ok(Plan {
-            outcome: after,
-            writes: Vec::new(),
-        });
+        return Ok(Plan::new(after, Vec::new()));
     }
     after.version += 1;
     after.date_updated = cause.fresh.now;
@@ -144,9 +203,7 @@ pub fn update(
     if let (Some(old), Some(new)) = (&participant.pair, &after.pair)
         && old != new
     {
-        if header.holds(new).is_some() {
-            return Err(Refusal::PairHeldHere);
-        }
+        not_held(tail, new)?;
         let (conversation, sid) = (tail.conversation, participant.sid);
         let binding = Binding {
             conversation,
@@ -155,12 +212,12 @@ pub fn update(
             since: cause.fresh.now,
         };
         writes.push(Write::Claim {
-            pair: new.clone(),
+            key: Key::Pair(new.clone()),
             binding,
             from: None,
         });
         writes.push(Write::Release {
-            pair: old.clone(),
+            key: Key::Pair(old.clone()),
             holder: conversation,
         });
         for held in draft
@@ -175,21 +232,27 @@ pub fn update(
     draft.push(Event::ParticipantUpdated(after.clone()));
     writes.push(Write::PutParticipant(after.clone()));
     writes.push(draft.finish());
-    Ok(Plan {
-        outcome: after,
-        writes,
-    })
+    Ok(Plan::new(after, writes))
 }
 
-/// Frees the pair or the identity.
-pub fn remove(participant: &Participant, tail: &Tail, cause: Cause) -> Result<Plan<()>, Refusal> {
-    open(tail)?;
+/// Removes the participant, and releases its pair or its identity. Facts: `None` is no such participant.
+pub fn remove(facts: &ChangeFacts<Option<Participant>>, request: ChangeRequest) -> Decision<()> {
+    plan_to_remove(facts, &request).into()
+}
+
+fn plan_to_remove(
+    facts: &ChangeFacts<Option<Participant>>,
+    request: &ChangeRequest,
+) -> Result<Plan<()>, Halt> {
+    facts.visible(request)?;
+    let participant = facts.own.as_ref().ok_or(Refusal::NotFound)?;
+    let (tail, cause) = facts.changeable(request)?;
     let (conversation, sid) = (tail.conversation, participant.sid);
     let mut draft = Draft::after(cause, tail);
     let mut writes = Vec::new();
     draft.header.pairs.retain(|held| held.participant != sid);
     writes.extend(participant.pair.clone().map(|pair| Write::Release {
-        pair,
+        key: Key::Pair(pair),
         holder: conversation,
     }));
     writes.extend(
@@ -209,8 +272,5 @@ pub fn remove(participant: &Participant, tail: &Tail, cause: Cause) -> Result<Pl
         version: participant.version,
     });
     writes.push(draft.finish());
-    Ok(Plan {
-        outcome: (),
-        writes,
-    })
+    Ok(Plan::new((), writes))
 }

@@ -258,6 +258,7 @@ fn an_idle_conversation_is_parked_when_its_time_has_come() {
         let fresh = crate::Fresh {
             now: at(now),
             change: ChangeId::from_bytes([3; 16]),
+            closing: ChangeId::from_bytes([4; 16]),
             conversation: tail.conversation,
             participant: participant(1),
             webhook: crate::WebhookSid::from_bytes([1; 16]),

@@ -37,6 +37,8 @@ pub(crate) enum Procedure {
     AsDesigned,
     /// A slot that our own change took is taken for somebody else's.
     OwnChangeNotRecognized,
+    /// A refusal counts although an earlier request with the plan had an unknown result.
+    DoubtForgotten,
     /// The binding is read without strong consistency.
     BindingReadWeakly,
     /// Where the facts contradict each other, the tail is not read again.

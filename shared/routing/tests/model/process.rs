@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use routing::change::{
-    self, ConversationEdit, MessageEdit, NewParticipant, ParticipantEdit, Refusal,
-};
+use routing::change::conversation::{self, ConversationEdit};
+use routing::change::message::{self, MessageEdit, NewMessage};
+use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit, UpdateFacts};
 use routing::{
-    AccountSettings, AutoCreationKind, Cause, ChangeId, Conflict, ConversationServiceSid,
-    ConversationSid, Decision, Entry, Facts, Found, Fresh, Holder, Inbound, ItemKey, Journaled,
-    Metadata, Next, Outcome, Pair, Participant, ParticipantSid, Plan, PreActionReply, Revision,
-    Source, State, Tail, close_expired, route,
+    AutoCreationKind, Cause, ChangeFacts, ChangeId, ChangeRequest, Conflict,
+    ConversationServiceSid, ConversationSid, Decision, Entry, Facts, Found, Fresh, Holder, Inbound,
+    ItemKey, Journaled, Key, Metadata, Next, Outcome, Participant, ParticipantSid, Plan,
+    PreActionReply, Revision, Source, State, Tail, Write, close_expired, route,
 };
 
 use super::Procedure;
@@ -30,30 +30,37 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
     let fresh = world.fresh(message);
     world.note(|| format!("message {message} comes as change {}", fresh.change));
     let mut facts = gather(&world, &inbound, None).await;
-    let mut lost = 0;
+    let (mut reply, mut slots_lost) = (None, 0);
     for _ in 0..DECISIONS_MAX {
-        let plan = match route(&inbound, &facts, &fresh) {
+        let plan = match route(&inbound, &facts, &fresh, reply.as_ref()) {
             Decision::Gather => {
                 facts = gather(&world, &inbound, Some(facts)).await;
                 continue;
             }
             Decision::Ask(call) => {
                 step().await;
-                facts.pre_action = Some(PreActionReply::to(&call, world.pre_action_result()));
+                reply = Some(PreActionReply::to(&call, world.pre_action_result()));
                 continue;
             }
             Decision::Do(plan) => *plan,
+            Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
+            Decision::Refuse(never) => match never {},
         };
+        if let Some((key, conversation)) = &plan.binding_checked
+            && binding(&world, key).await != *conversation
+        {
+            facts = gather(&world, &inbound, Some(facts)).await;
+            continue;
+        }
         let forwarded = matches!(plan.outcome.entry().outcome, Outcome::Forwarded { .. });
         if forwarded && world.procedure == Procedure::ForwardedBeforeJournaled {
             world.forward(&inbound.key);
         }
         if let Err(conflict) = world.commit(&plan).await {
-            let slot_lost = |(_, found): &(ItemKey, Found)| matches!(found, Found::Entry(_));
-            lost += u32::from(conflict.found.iter().any(slot_lost));
-            match facts.learn(conflict, &inbound, lost) {
-                Next::Decide => {}
-                Next::ReadTail => read_tail(&world, &mut facts).await,
+            slots_lost += u32::from(conflict.slot_lost());
+            match facts.learn(conflict, &inbound, slots_lost) {
+                Next::DecideAtOnce | Next::Decide => {}
+                Next::ReadTail(_) => gather_tail(&world, &mut facts).await,
                 Next::Gather => facts = gather(&world, &inbound, Some(facts)).await,
             }
             continue;
@@ -80,7 +87,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
 }
 
 /// Journal, binding, settings in any order; then the tail of the conversation that the binding names.
-/// `before`: what was gathered the last time, of which a reply is kept.
+/// `before`: the facts of the last time.
 async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Facts {
     let mut facts = world.facts.clone();
     let Some(pair) = world.pairs.iter().find(|p| *p.address() == inbound.from) else {
@@ -100,19 +107,11 @@ async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Fact
                     tail: None,
                 });
             }
-            2 => {
-                let on = world.autocreation();
-                let kind = AutoCreationKind::Studio {
-                    flow_sid: String::new(),
-                    retry_count: 0,
-                };
-                facts.configuration = Some(support::configuration(on, kind));
-            }
+            2 => read_configuration(world, &mut facts),
             _ => facts.account = world.account.borrow().clone(),
         }
     }
-    let (holder, reply) = before.map_or((None, None), |facts| (facts.holder, facts.pre_action));
-    facts.pre_action = reply;
+    let holder = before.and_then(|facts| facts.holder);
     if world.procedure == Procedure::TailReadOnce
         && let (Some(holder), Some(before)) = (&facts.holder, holder)
         && holder.conversation == before.conversation
@@ -132,6 +131,40 @@ async fn read_tail(world: &World, facts: &mut Facts) {
     }
 }
 
+fn read_configuration(world: &World, facts: &mut Facts) {
+    let kind = AutoCreationKind::Studio {
+        flow_sid: String::new(),
+        retry_count: 0,
+    };
+    facts.configuration = Some(support::configuration(world.autocreation(), kind));
+}
+
+/// The tail and the settings again, in any order.
+async fn gather_tail(world: &World, facts: &mut Facts) {
+    for read in world.shuffled([0, 1, 2]) {
+        match read {
+            0 => read_tail(world, facts).await,
+            1 => {
+                step().await;
+                read_configuration(world, facts);
+            }
+            _ => {
+                step().await;
+                facts.account = world.account.borrow().clone();
+            }
+        }
+    }
+}
+
+/// The conversation that the binding of a key names.
+async fn binding(world: &World, key: &Key) -> Option<ConversationSid> {
+    step().await;
+    match world.table.borrow().item(&ItemKey::Binding(key.clone())) {
+        Some(Item::Binding(binding)) => Some(binding.conversation),
+        _ => None,
+    }
+}
+
 /// What a user asks by REST. What it is about is chosen, by chance, among what is there when it begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
@@ -146,15 +179,25 @@ pub(crate) enum Wish {
     DeleteMessage,
 }
 
-/// What a change reads, in any order.
-#[derive(Default)]
+/// The facts of a change, read in any order.
 struct Seen {
-    tail: Option<Tail>,
+    facts: ChangeFacts<()>,
     metadata: Option<Metadata>,
     participant: Option<Participant>,
     entry: Option<Entry>,
     revision: Option<Revision>,
-    account: AccountSettings,
+}
+
+impl Seen {
+    /// The facts as a kind of change has them.
+    fn with<F>(&self, own: F) -> ChangeFacts<F> {
+        ChangeFacts {
+            account: self.facts.account.clone(),
+            tail: self.facts.tail.clone(),
+            own,
+            obstacle: self.facts.obstacle.clone(),
+        }
+    }
 }
 
 /// What a change is about.
@@ -181,44 +224,71 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
         world.history.borrow_mut().edits.insert(change, edit);
     }
     let mut reply = None;
+    // The slot of a plan in doubt.
+    let mut doubt: Option<(ConversationSid, u64)> = None;
+    let mut seen = see(&world, &subject).await;
     for _ in 0..DECISIONS_MAX {
-        let seen = see(&world, &subject).await;
-        if let Some(tail) = &seen.tail
-            && close(&world, tail).await
-        {
-            continue;
-        }
-        let wanted = loop {
-            match decide(&wish, &seen, (&fresh, quiet), reply.as_ref()) {
-                Wanted::Ask(call) => {
-                    step().await;
-                    reply = Some(PreActionReply::to(&call, world.pre_action_result()));
+        let request = ChangeRequest {
+            fresh: &fresh,
+            service: ConversationServiceSid::DEFAULT,
+            quiet,
+            reply: reply.as_ref(),
+        };
+        let next = match decide(&wish, &seen, request) {
+            Decision::Ask(call) => {
+                step().await;
+                reply = Some(PreActionReply::to(&call, world.pre_action_result()));
+                continue;
+            }
+            Decision::Gather => Next::Gather,
+            Decision::Close(plan) => {
+                let _ = world.commit(&plan).await;
+                Next::Gather
+            }
+            Decision::Refuse(_) => {
+                if doubt.is_none() || world.procedure == Procedure::DoubtForgotten {
+                    world.history.borrow_mut().refused.push(change);
                 }
-                other => break other,
+                return;
+            }
+            Decision::Do(plan) if plan.writes.is_empty() => return,
+            Decision::Do(plan) => {
+                let recognized = world.procedure != Procedure::OwnChangeNotRecognized;
+                match world.commit(&plan).await {
+                    Err(conflict) if !(recognized && own(&conflict, change)) => {
+                        if conflict.may_still_happen() {
+                            doubt = slot_of(&plan.writes);
+                            Next::Gather
+                        } else {
+                            seen.facts.learn(conflict, &plan.writes)
+                        }
+                    }
+                    _ => {
+                        let mut history = world.history.borrow_mut();
+                        return history.acknowledged.push((conversation, change));
+                    }
+                }
             }
         };
-        let plan = match wanted {
-            Wanted::Plan(plan) if !plan.writes.is_empty() => plan,
-            // Not there, refused, or nothing to do.
-            _ => return,
-        };
-        let committed = world.commit(&plan).await;
-        let recognized = world.procedure != Procedure::OwnChangeNotRecognized;
-        let conflict = match committed {
-            Err(conflict) if !(recognized && own(&conflict, change)) => conflict,
-            _ => {
-                let mut history = world.history.borrow_mut();
-                return history.acknowledged.push((conversation, change));
+        match next {
+            Next::DecideAtOnce | Next::Decide => {}
+            Next::ReadTail(holder) => {
+                step().await;
+                seen.facts.learn_tail(world.table.borrow().tail(holder));
             }
-        };
-        if conflict.identity_taken() || conflict.name_taken().is_some_and(|c| c != conversation) {
-            return;
-        }
-        if let Some((pair, binding)) = conflict.binding()
-            && binding.conversation != conversation
-            && !freed(&world, pair, binding.conversation).await
-        {
-            return;
+            Next::Gather => {
+                seen = see(&world, &subject).await;
+                if let Some((conversation, slot)) = doubt {
+                    step().await;
+                    let table = world.table.borrow();
+                    let taken_by = table.entry(conversation, slot).map(|entry| entry.change);
+                    if taken_by == Some(change) {
+                        let mut history = world.history.borrow_mut();
+                        return history.acknowledged.push((conversation, change));
+                    }
+                    doubt = doubt.filter(|_| taken_by.is_none());
+                }
+            }
         }
     }
     world.breaks(format!("bounded: change {change} is never decided"));
@@ -230,14 +300,11 @@ fn own(conflict: &Conflict, change: ChangeId) -> bool {
     conflict.found.iter().any(own)
 }
 
-/// Whether a pair that a claim ran into may be free by now.
-async fn freed(world: &World, pair: &Pair, holder: ConversationSid) -> bool {
-    step().await;
-    let tail = world.table.borrow().tail(holder);
-    match tail {
-        Some(tail) => tail.header.holds(pair).is_none() || close(world, &tail).await,
-        None => true,
-    }
+fn slot_of(writes: &[Write]) -> Option<(ConversationSid, u64)> {
+    writes.iter().find_map(|write| match write {
+        Write::Append(entry) => Some((entry.conversation, entry.slot)),
+        _ => None,
+    })
 }
 
 /// Closes the conversation if its closing time has passed; whether there was something to do.
@@ -340,7 +407,13 @@ fn subject(world: &World, wish: &Wish, fresh: &Fresh) -> Subject {
 }
 
 async fn see(world: &World, subject: &Subject) -> Seen {
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        facts: ChangeFacts::new(world.account.borrow().clone(), None, ()),
+        metadata: None,
+        participant: None,
+        entry: None,
+        revision: None,
+    };
     let conversation = subject.conversation;
     for read in world.shuffled([0, 1, 2, 3, 4, 5]) {
         let wanted = match read {
@@ -354,9 +427,9 @@ async fn see(world: &World, subject: &Subject) -> Seen {
         step().await;
         let table = world.table.borrow();
         match read {
-            0 => seen.tail = table.tail(conversation),
+            0 => seen.facts.tail = table.tail(conversation),
             1 => seen.metadata = table.metadata(conversation).cloned(),
-            2 => seen.account = world.account.borrow().clone(),
+            2 => seen.facts.account = world.account.borrow().clone(),
             3 => {
                 seen.participant = subject.participant.and_then(|sid| {
                     match table.item(&ItemKey::Participant(conversation, sid)) {
@@ -381,77 +454,60 @@ async fn see(world: &World, subject: &Subject) -> Seen {
     seen
 }
 
-enum Wanted {
-    Plan(Plan<()>),
-    Ask(Box<routing::PreActionCall>),
-    /// Refused, rejected, or about nothing.
-    Nothing,
-}
-
-impl<O> From<Result<Plan<O>, Refusal>> for Wanted {
-    fn from(decided: Result<Plan<O>, Refusal>) -> Wanted {
-        match decided {
-            Ok(plan) => Wanted::Plan(Plan {
-                outcome: (),
-                writes: plan.writes,
-            }),
-            Err(_) => Wanted::Nothing,
-        }
+/// A decision whose outcome does not matter.
+fn without_outcome<T>(decision: Decision<T>) -> Decision<()> {
+    match decision {
+        Decision::Ask(call) => Decision::Ask(call),
+        Decision::Close(plan) => Decision::Close(plan),
+        Decision::Do(plan) => Decision::Do(Box::new(Plan {
+            outcome: (),
+            writes: plan.writes,
+            binding_checked: plan.binding_checked,
+        })),
+        Decision::Gather => Decision::Gather,
+        Decision::Refuse(refusal) => Decision::Refuse(refusal),
     }
 }
 
-fn decide(
-    wish: &Wish,
-    seen: &Seen,
-    (fresh, quiet): (&Fresh, bool),
-    reply: Option<&PreActionReply>,
-) -> Wanted {
-    let cause = Cause {
-        fresh,
-        settings: seen.account.in_force(ConversationServiceSid::DEFAULT),
-        source: Source::Api,
-        quiet,
+fn decide(wish: &Wish, seen: &Seen, request: ChangeRequest) -> Decision<()> {
+    let message_facts = || {
+        let entry = seen.entry.clone();
+        seen.with(entry.map(|entry| (entry, seen.revision.clone())))
     };
-    if let Wish::Create(unique_name) = wish {
-        let new = super::scenario::new_conversation(unique_name.clone());
-        return match change::create(new, reply, cause) {
-            Ok(Err(call)) => Wanted::Ask(call),
-            Ok(Ok(plan)) => Ok(plan).into(),
-            Err(refusal) => Err::<Plan<()>, _>(refusal).into(),
-        };
-    }
-    let Some(tail) = &seen.tail else {
-        return Wanted::Nothing;
-    };
-    match (wish, &seen.metadata, &seen.participant, &seen.entry) {
-        (Wish::Update(edit), Some(metadata), ..) => {
-            change::update(edit.clone(), metadata, tail, cause).into()
+    match wish {
+        Wish::Create(unique_name) => {
+            let new = super::scenario::new_conversation(unique_name.clone());
+            without_outcome(conversation::create(&new, &seen.with(()), request))
         }
-        (Wish::Delete, Some(metadata), ..) => change::delete(metadata, tail, cause).into(),
-        (Wish::Add(new), ..) => change::add(new.clone(), tail, cause).into(),
-        (Wish::UpdateParticipant(edit), _, Some(participant), _) => {
-            change::update_participant(edit.clone(), participant, tail, cause).into()
+        Wish::Update(edit) => {
+            let facts = seen.with(seen.metadata.clone());
+            without_outcome(conversation::update(edit, &facts, request))
         }
-        (Wish::Remove, _, Some(participant), _) => change::remove(participant, tail, cause).into(),
-        (Wish::Post, ..) => {
-            let new = change::NewMessage {
+        Wish::Delete => conversation::delete(&seen.with(seen.metadata.clone()), request),
+        Wish::Add(new) => {
+            let own = AddFacts {
+                address_is_ours: false,
+                proxy_is_ours: true,
+            };
+            without_outcome(participant::add(new, &seen.with(own), request))
+        }
+        Wish::UpdateParticipant(edit) => {
+            let own = UpdateFacts {
+                participant: seen.participant.clone(),
+                proxy_is_ours: true,
+            };
+            without_outcome(participant::update(edit, &seen.with(own), request))
+        }
+        Wish::Remove => participant::remove(&seen.with(seen.participant.clone()), request),
+        Wish::Post => {
+            let new = NewMessage {
                 author: "system".to_owned(),
-                participant: None,
                 body: "posted".to_owned(),
                 attributes: "{}".to_owned(),
             };
-            match change::post(new, tail, reply, cause) {
-                Ok(change::PostDecision::Ask(call)) => Wanted::Ask(call),
-                Ok(change::PostDecision::Do(plan)) => Ok(*plan).into(),
-                Ok(change::PostDecision::Rejected) | Err(_) => Wanted::Nothing,
-            }
+            without_outcome(message::post(&new, &seen.with(None), request))
         }
-        (Wish::EditMessage(edit), _, _, Some(entry)) => {
-            change::edit_message(edit.clone(), entry, seen.revision.as_ref(), tail, cause).into()
-        }
-        (Wish::DeleteMessage, _, _, Some(entry)) => {
-            change::delete_message(entry, seen.revision.as_ref(), tail, cause).into()
-        }
-        _ => Wanted::Nothing,
+        Wish::EditMessage(edit) => without_outcome(message::edit(edit, &message_facts(), request)),
+        Wish::DeleteMessage => message::delete(&message_facts(), request),
     }
 }

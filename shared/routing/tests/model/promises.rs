@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 
-use routing::change::{ConversationEdit, MessageEdit, ParticipantEdit};
+use routing::change::conversation::ConversationEdit;
+use routing::change::message::MessageEdit;
+use routing::change::participant::ParticipantEdit;
 use routing::{
     Binding, ChangeId, ConversationSid, EarlierMessage, Entry, Event, Header, ItemKey, Message,
     MessageKey, Outcome, Participant, Snapshot, State,
@@ -37,8 +39,10 @@ pub(crate) struct History {
     pub(crate) edits: HashMap<ChangeId, Edit>,
     /// Answers to carriers: the message, and the word.
     pub(crate) answered: Vec<(MessageKey, &'static str)>,
-    /// REST changes that were answered with success.
+    /// REST changes whose response was a success.
     pub(crate) acknowledged: Vec<(ConversationSid, ChangeId)>,
+    /// REST changes whose response was a refusal.
+    pub(crate) refused: Vec<ChangeId>,
     /// The last generation of the post-action webhook whose URL was removed.
     pub(crate) post_generation_ended: u64,
     logs: Vec<Log>,
@@ -94,6 +98,14 @@ impl History {
             promise!(
                 log.is_some_and(|log| log.changes.contains(change)),
                 "acknowledged change {change} is not in {conversation}"
+            );
+        }
+        for change in &self.refused {
+            let made = self.logs.iter().find(|log| log.changes.contains(change));
+            promise!(
+                made.is_none(),
+                "refused is not made: change {change} is in {:?}",
+                made.map(|log| log.conversation)
             );
         }
         for (key, word) in &self.answered {

@@ -6,13 +6,12 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use routing::change::{
-    self, ConversationEdit, MessageEdit, NewConversation, NewMessage, NewParticipant,
-    ParticipantEdit, PostDecision,
-};
+use routing::change::conversation::{self, ConversationEdit, NewConversation};
+use routing::change::message::{self, MessageEdit, NewMessage};
+use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit};
 use routing::{
-    AccountSettings, Cause, Consumer, ConversationServiceSid, ConversationSid, Inbound,
-    MessagingServiceSid, Scope, Source, State, Timers, Webhooks, Write,
+    AccountSettings, ChangeFacts, ChangeRequest, Consumer, ConversationServiceSid, ConversationSid,
+    Decision, Inbound, MessagingServiceSid, Scope, State, Timers, Webhooks, Write,
 };
 
 use super::cursors::Cursors;
@@ -73,7 +72,7 @@ enum Role {
 use Role::*;
 
 /// Who may meet whom: small casts, so that those who matter to each other meet often.
-const CASTS: [&[Role]; 10] = [
+const CASTS: [&[Role]; 11] = [
     &[Message(0), Copies(0), Message(1), Post, Close, Remove],
     &[Message(0), Copies(0), Remove, AddPair(0), Close, Delete],
     &[
@@ -87,6 +86,7 @@ const CASTS: [&[Role]; 10] = [
     ],
     &[Message(0), Copies(0), Switch, Create, AddPair(0), Close],
     &[Create, UniqueName, Delete, Rename, Close],
+    &[AddPair(0), AddPair(1), Remove, Close],
     &[AddIdentity, Remove, UpdateParticipant, Post],
     &[PostUrl, Message(0), Post, Rename],
     &[EditMessage, DeleteMessage, Post, Describe, Message(0)],
@@ -141,6 +141,11 @@ pub(crate) fn run(seed: u64, mutant: Mutant, trace: bool) -> Result<BTreeSet<Kin
             answer_lost: Some(8),
             delayed_copy: Some(4),
             crash: Some(12),
+            ..Faults::default()
+        },
+        Faults {
+            delayed_copy: Some(2),
+            copies_linger: Some(16),
             ..Faults::default()
         },
     ]);
@@ -504,7 +509,6 @@ fn begin(world: &Rc<World>, role: Role, message: u32) -> Vec<Task> {
 
 pub(crate) fn new_conversation(unique_name: Option<String>) -> NewConversation {
     NewConversation {
-        service: ConversationServiceSid::DEFAULT,
         messaging_service: MessagingServiceSid::DEFAULT,
         friendly_name: None,
         unique_name,
@@ -580,56 +584,67 @@ impl Building {
         }
     }
 
-    fn play(&mut self, plan: impl FnOnce(&Table, Cause) -> Vec<Write>) -> ConversationSid {
+    fn play<T>(
+        &mut self,
+        decide: impl FnOnce(&Table, AccountSettings, ChangeRequest) -> Decision<T>,
+    ) -> ConversationSid {
         self.changes += 1;
         let fresh = fresh(self.changes, 0, at(0));
-        let cause = Cause {
+        let request = ChangeRequest {
             fresh: &fresh,
-            settings: self.account.in_force(ConversationServiceSid::DEFAULT),
-            source: Source::Api,
+            service: ConversationServiceSid::DEFAULT,
             quiet: !self.loud,
+            reply: None,
         };
-        let writes = plan(&self.table, cause);
-        self.table.play(writes);
+        let Decision::Do(plan) = decide(&self.table, self.account.clone(), request) else {
+            panic!("the beginning of a table is a plan");
+        };
+        self.table.play(plan.writes);
         fresh.conversation
     }
 
     fn create(&mut self, closed_s: Option<u64>) -> ConversationSid {
-        self.play(|_, cause| {
-            let new = NewConversation {
-                closed_s,
-                inactive_s: closed_s.and(TIMERS.inactive_s),
-                ..new_conversation(None)
-            };
-            change::create(new, None, cause).unwrap().unwrap().writes
+        let new = NewConversation {
+            closed_s,
+            inactive_s: closed_s.and(TIMERS.inactive_s),
+            ..new_conversation(None)
+        };
+        self.play(|_, account, request| {
+            conversation::create(&new, &ChangeFacts::new(account, None, ()), request)
         })
     }
 
     fn add(&mut self, to: ConversationSid, identity: Option<&str>, consumer: Option<u32>) {
-        self.play(|table, cause| {
-            let new = NewParticipant {
-                identity: identity.map(str::to_owned),
-                pair: consumer.map(pair),
-                attributes: "{}".to_owned(),
+        let new = NewParticipant {
+            identity: identity.map(str::to_owned),
+            pair: consumer.map(pair),
+            attributes: "{}".to_owned(),
+        };
+        self.play(|table, account, request| {
+            let own = AddFacts {
+                address_is_ours: false,
+                proxy_is_ours: true,
             };
-            let tail = table.tail(to).unwrap();
-            change::add(new, &tail, cause).unwrap().writes
+            participant::add(
+                &new,
+                &ChangeFacts::new(account, table.tail(to), own),
+                request,
+            )
         });
     }
 
     fn post(&mut self, to: ConversationSid) {
-        self.play(|table, cause| {
-            let new = NewMessage {
-                author: "system".to_owned(),
-                participant: None,
-                body: "first".to_owned(),
-                attributes: "{}".to_owned(),
-            };
-            let tail = table.tail(to).unwrap();
-            match change::post(new, &tail, None, cause).unwrap() {
-                PostDecision::Do(plan) => plan.writes,
-                other => panic!("{other:?}"),
-            }
+        let new = NewMessage {
+            author: "system".to_owned(),
+            body: "first".to_owned(),
+            attributes: "{}".to_owned(),
+        };
+        self.play(|table, account, request| {
+            message::post(
+                &new,
+                &ChangeFacts::new(account, table.tail(to), None),
+                request,
+            )
         });
     }
 
@@ -638,10 +653,10 @@ impl Building {
             state: Some(State::Inactive),
             ..ConversationEdit::default()
         };
-        self.play(|table, cause| {
-            let tail = table.tail(conversation).unwrap();
-            let metadata = table.metadata(conversation).unwrap();
-            change::update(edit, metadata, &tail, cause).unwrap().writes
+        self.play(|table, account, request| {
+            let metadata = table.metadata(conversation).cloned();
+            let facts = ChangeFacts::new(account, table.tail(conversation), metadata);
+            conversation::update(&edit, &facts, request)
         });
     }
 }

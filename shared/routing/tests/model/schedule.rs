@@ -71,10 +71,19 @@ pub(crate) fn schedule(
                 waits_for.is_none_or(|id| !world.table.borrow().is_under_way(id))
             })
             .collect();
+        let under_way = world.table.borrow().under_way();
+        let linger = world
+            .faults
+            .copies_linger
+            .filter(|_| able.len() + under_way > 0);
+        let delayed = match linger {
+            Some(n) if world.below(n) > 0 => 0,
+            _ => world.delayed.borrow().len(),
+        };
         let events = [
             able.len(),
-            world.table.borrow().under_way(),
-            world.delayed.borrow().len(),
+            under_way,
+            delayed,
             world.dispatch.rings.borrow().len(),
             world.dispatch.delayed.borrow().len(),
             world.dispatch.cursors.borrow().unindexed.len(),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use routing::{
     Binding, Condition, Conflict, ConversationSid, Entry, Event, ForwardState, Found, ItemKey,
-    JournalEntry, MessageKey, Metadata, Outcome, Pair, Participant, ParticipantSid, Revision,
+    JournalEntry, Key, MessageKey, Metadata, Outcome, Pair, Participant, ParticipantSid, Revision,
     ScopedWebhook, Tail, Write,
 };
 
@@ -58,7 +58,7 @@ pub(crate) struct Table {
     commits: Vec<Commit>,
     commits_begun: u64,
     /// What each binding was before its last change: what a read that is not strong may still see.
-    bindings_before: HashMap<Pair, Option<Binding>>,
+    bindings_before: HashMap<Key, Option<Binding>>,
     /// The condition that is not looked at.
     pub(crate) off: Option<Kind>,
     /// Whether a copied state leaves the version as it was, which it must not.
@@ -136,7 +136,7 @@ impl Table {
     }
 
     pub(crate) fn binding(&self, pair: &Pair) -> Option<Binding> {
-        match self.items.get(&ItemKey::Pair(pair.clone())) {
+        match self.items.get(&ItemKey::Binding(Key::Pair(pair.clone()))) {
             Some(Item::Binding(binding)) => Some(*binding),
             _ => None,
         }
@@ -144,7 +144,7 @@ impl Table {
 
     /// What a read of the binding may see that is not strong.
     pub(crate) fn binding_before(&self, pair: &Pair) -> Option<Binding> {
-        let before = self.bindings_before.get(pair).copied();
+        let before = self.bindings_before.get(&Key::Pair(pair.clone())).copied();
         before.unwrap_or_else(|| self.binding(pair))
     }
 
@@ -198,7 +198,10 @@ impl Table {
             })
             .collect();
         if !found.is_empty() {
-            return Sent::Failed(Conflict { found });
+            return Sent::Failed(Conflict {
+                found,
+                in_doubt: false,
+            });
         }
         self.commits_begun += 1;
         let id = self.commits_begun;
@@ -254,9 +257,12 @@ impl Table {
                 None => self.logs.push((entry.conversation, entry.slot)),
             }
         }
-        if let ItemKey::Pair(pair) = &key {
-            self.bindings_before
-                .insert(pair.clone(), self.binding(pair));
+        if let ItemKey::Binding(held) = &key {
+            let binding = match self.items.get(&key) {
+                Some(Item::Binding(binding)) => Some(*binding),
+                _ => None,
+            };
+            self.bindings_before.insert(held.clone(), binding);
         }
         let before = self.items.remove(&key);
         let mut after = after(write, before);

@@ -28,6 +28,8 @@ pub(crate) struct Faults {
     pub(crate) answer_lost: Option<usize>,
     /// A copy of the request stays in the network and arrives later.
     pub(crate) delayed_copy: Option<usize>,
+    /// Such a copy arrives at one in so many of the steps at which it could. `None`: as soon as any other step.
+    pub(crate) copies_linger: Option<usize>,
     pub(crate) crash: Option<usize>,
     pub(crate) ring_lost: Option<usize>,
     pub(crate) ring_doubled: Option<usize>,
@@ -299,9 +301,12 @@ impl World {
             return Ok(());
         }
         self.touches_each_item_once(&plan.writes);
+        // A copy that stays in the network is an earlier request whose result is unknown.
+        let mut in_doubt = false;
         for _ in 0..SENDS_MAX {
             step().await;
             if self.happens(self.faults.delayed_copy) {
+                in_doubt = true;
                 self.note(|| "a copy of the next request stays in the network".to_owned());
                 self.delayed.borrow_mut().push(plan.writes.clone());
             }
@@ -311,8 +316,12 @@ impl World {
                 Sent::Failed(conflict) => {
                     self.note(|| format!("failed: {:?}", summary(&conflict)));
                     if !self.answer_lost() {
-                        return Err(conflict);
+                        return Err(Conflict {
+                            in_doubt,
+                            ..conflict
+                        });
                     }
+                    in_doubt = true;
                 }
                 Sent::Begun(id) => {
                     self.note(|| {
@@ -327,6 +336,7 @@ impl World {
                     if !self.answer_lost() {
                         return Ok(());
                     }
+                    in_doubt = true;
                 }
             }
         }

@@ -46,6 +46,7 @@ pub(crate) fn fresh(n: u32, message: u32, now: Timestamp) -> Fresh {
     Fresh {
         now,
         change: ChangeId::from_bytes(bytes(n, message)),
+        closing: ChangeId::from_bytes(bytes(n, u32::MAX)),
         conversation: conversation(n),
         participant: participant(n),
         webhook: WebhookSid::from_bytes(bytes(n, 0)),

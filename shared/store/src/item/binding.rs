@@ -1,6 +1,6 @@
-//! The binding of a pair.
+//! A binding: a key, and the conversation that holds it.
 
-use routing::{Binding, ConversationServiceSid, ConversationSid, Pair, ParticipantSid};
+use routing::{Binding, ConversationServiceSid, ConversationSid, ParticipantSid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -20,15 +20,19 @@ struct BindingWire {
     since_ms: i64,
 }
 
-pub(crate) fn to_item(pair: &Pair, binding: &Binding) -> Result<Item, StoreError> {
+pub(crate) fn to_item(held: &routing::Key, binding: &Binding) -> Result<Item, StoreError> {
     let wire = BindingWire {
         conversation: id(binding.conversation.as_bytes()),
         participant: id(binding.participant.as_bytes()),
         service: id(binding.service.as_bytes()),
         since_ms: binding.since.as_millisecond(),
     };
-    let item = item::versioned(item::item(key::pair(pair), &wire)?, 1);
-    Ok(item::addressed(item, key::by_proxy(pair)))
+    let item = item::versioned(item::item(key::binding(held), &wire)?, 1);
+    Ok(match held {
+        routing::Key::Pair(pair) => item::addressed(item, key::by_proxy(pair)),
+        // A group is found by its whole set of addresses, so no index entry names it.
+        routing::Key::Group(_) => item,
+    })
 }
 
 pub(crate) fn from_item(item: Item) -> Result<Binding, StoreError> {

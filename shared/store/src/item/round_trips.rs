@@ -6,11 +6,11 @@ use routing::{
     AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
     AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
     ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event, EventName, ForwardState,
-    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Media, MediaSid, Message, MessageKey,
-    MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid, OnTimeout,
-    Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook, RawForm,
-    Reason, Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers, Unreadable,
-    UnreadableKey, WebhookUrl, Webhooks, Why,
+    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Key, Media, MediaSid, Message,
+    MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid,
+    OnTimeout, Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook,
+    RawForm, Reason, Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers,
+    Unreadable, UnreadableKey, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -429,7 +429,7 @@ fn every_record_comes_back_as_it_was() {
         service: ConversationServiceSid::DEFAULT,
         since: at(1),
     };
-    let item = item::binding::to_item(&pair(1, ""), &binding).unwrap();
+    let item = item::binding::to_item(&Key::Pair(pair(1, "")), &binding).unwrap();
     assert_eq!(item::binding::from_item(item).unwrap(), binding);
 
     for message in [None, Some(message(Some(1), "agent", "edited"))] {
