@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use service::dispatch::{self, HandOff, SWEEP_DISTANCE, TickError};
+use routing::SWEEP_DISTANCE;
+use service::dispatch::{self, HandOff, TickError};
 use service::{App, ErrorChain};
 use store::{Deadline, StoreError};
 

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use routing::{DELIVERY_TIME_MAX, SWEEP_DISTANCE};
 use service::App;
-use service::dispatch::{self, DELIVERY_TIME_MAX, SWEEP_DISTANCE};
+use service::dispatch;
 use store::{Deadline, SHARDS, StoreError};
 
 use crate::tasks::Tasks;

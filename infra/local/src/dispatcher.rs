@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use service::dispatch::{self, SWEEP_DISTANCE, Swept};
+use routing::SWEEP_DISTANCE;
+use service::dispatch::{self, Swept};
 use service::{App, ErrorChain};
 use store::{Deadline, pause};
 use tokio::sync::watch;

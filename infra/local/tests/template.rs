@@ -14,10 +14,12 @@ use dispatch::{doorbell, handle};
 use inbound::Door;
 use local::engine::Engine;
 use regex_lite::Regex;
-use routing::{ConversationSid, Outcome, Unreadable};
+use routing::{
+    ConversationSid, DELIVERY_TIME_MAX, Outcome, RUN_TIME_MAX, SWEEP_DISTANCE, Unreadable,
+};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Value, json};
-use service::dispatch::{DELIVERY_TIME_MAX, HandOff, HandOffError, RUN_TIME_MAX, SWEEP_DISTANCE};
+use service::dispatch::{HandOff, HandOffError};
 use service::{Allowed, App, Config, RECEIVE_TIME};
 use store::table::{
     GSI1, GSI2, INDEX_PROJECTION, PARTITION_KEY, SORT_KEY, STREAM_VIEW, TTL_ATTRIBUTE,

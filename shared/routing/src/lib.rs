@@ -8,7 +8,8 @@
 //! Refused here: I/O, clocks, randomness, AWS, HTTP.
 //!
 //! The cast: [`route`](route()) decides for a message; [`change`] for what users ask by REST; [`Entry`] and
-//! [`Header`] are the log that both append to; [`Consumer`] and [`Cursor`] are its readers and their positions;
+//! [`Header`] are the log that both append to; [`consumer`] decides how its
+//! readers go on, and [`Cursor`] is the position of one;
 //! [`Write`] and [`Conflict`] are the language of the table.
 
 mod account;
@@ -18,7 +19,7 @@ mod binding;
 mod cause;
 pub mod change;
 mod conflict;
-mod consumer;
+pub mod consumer;
 mod decision;
 mod draft;
 mod entry;
@@ -59,11 +60,16 @@ pub use cause::{Cause, Fresh};
 pub use change::facts::{ChangeFacts, ChangeRequest, Obstacle};
 pub use conflict::{Conflict, Found};
 pub use consumer::Consumer;
+pub use consumer::action::{AttemptResult, Attempted, Then};
 pub use consumer::cursor::{Cursor, Lane, Lease, Position, Recipient};
 pub use consumer::endpoint::{Endpoint, Owed, Scope};
+pub use consumer::limits::{
+    DELIVERY_TIME_MAX, LEASE_TIME, Limits, Looks, Moment, RUN_TIME_MAX, SWEEP_DISTANCE,
+};
 pub use consumer::look::{Look, gapless};
 pub use consumer::post::{Backlog, Delivery, backlog};
 pub use consumer::retry::{RETRY_DELAYS_S, retry_at};
+pub use consumer::write::{CursorAssignment, CursorCondition, CursorWrite};
 pub use decision::Decision;
 pub use entry::{EarlierMessage, Entry, Event, EventId, Snapshot};
 pub use event_name::EventName;
@@ -79,7 +85,10 @@ pub use message::{Message, Revision};
 pub use messaging_service::MessagingService;
 pub use metadata::Metadata;
 pub use number::{InboundWebhook, NumberSettings};
-pub use outbound::{Outbound, OutboundState};
+pub use outbound::{
+    CLAIM_TIME, CarrierResult, NOTE_TIME, Outbound, OutboundCondition, OutboundState, PREPARE_TIME,
+    Relaying, Settlement, after_call, relaying, settle, settle_deleted,
+};
 pub use pair::{Pair, PairError};
 pub use participant::Participant;
 pub use plan::{Condition, ItemKey, Plan, Write};

@@ -110,7 +110,7 @@ const PROCEDURES: [(Procedure, &str); 6] = [
 ];
 
 /// Procedures of consumers, of the sweep and of the relay that are not as designed, and of what each breaks a word.
-const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 20] = [
+const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 21] = [
     (Procedure::NoLastLook, "at once"),
     (Procedure::NoWakeAtTheEnd, "at once"),
     (Procedure::LastLookBeforeTheLeaseIsBack, "at once"),
@@ -128,6 +128,7 @@ const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 20] = [
     (Procedure::LanesWithoutDueNotLookedFor, "forgotten"),
     (Procedure::DeletedIsForgotten, "unknown"),
     (Procedure::DeletedWaitsForEver, "unknown"),
+    (Procedure::AlarmAfterTheNote, "alarm"),
     (Procedure::NoClaimBeforeTheCall, "sent twice"),
     (Procedure::ClaimRunsOut, "sent twice"),
     (Procedure::UnknownIsNotTaken, "sent twice"),

@@ -92,7 +92,6 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 pub use attempt::{Deadline, pause};
 pub use commit::CommitError;
 pub use conversations::{ConversationFilter, View};
-pub use cursors::{Held, Rest, Seen};
 pub use due::Due;
 pub use error::StoreError;
 pub use journal::Recorded;

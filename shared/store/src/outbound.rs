@@ -1,4 +1,4 @@
-//! Records of what we send: claimed before the carrier is called, noted on after it has answered.
+//! Records of what we send: a run claims one before it calls the carrier, and notes in it how the call ended.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
-use routing::{CarrierMessageSid, ConversationSid, Outbound, OutboundState, ParticipantSid};
+use routing::{
+    CarrierMessageSid, ConversationSid, Outbound, OutboundCondition, OutboundState, ParticipantSid,
+};
 
 use crate::attempt::{self, Deadline, Written};
 use crate::error::StoreError;
@@ -16,18 +18,17 @@ use crate::item::outbound::{SENDING, WAITING, state_code};
 use crate::key::outbound_sid;
 use crate::{Store, item, key};
 
-/// Whose it is to call the carrier.
+/// How a claim ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// The attempt's that asked.
+    /// The attempt that asked has the record, and calls the carrier.
     Mine,
-    /// Nobody's, for now or for ever: this is how far it has come.
+    /// Another attempt had the record, or it has ended: this is its state.
     Found(OutboundState),
 }
 
 impl Store {
-    /// Claims a message for an attempt, which `outbound.state` says: if nobody has it yet, or if it waits for another
-    /// attempt.
+    /// Claims a record for the attempt that `outbound.state` names, if the record is [claimable](OutboundCondition).
     pub async fn outbound_claim(
         &self,
         outbound: &Outbound,
@@ -37,13 +38,15 @@ impl Store {
             return Ok(Claimed::Found(outbound.state.clone()));
         };
         let item = item::outbound::to_item(outbound)?;
+        let condition = Expression::of(OutboundCondition::Claimable);
         let send = || {
             self.client
                 .put_item()
                 .table_name(&self.table)
                 .set_item(Some(item.clone()))
-                .condition_expression("attribute_not_exists(pk) OR st = :waiting")
-                .expression_attribute_values(":waiting", number(WAITING))
+                .condition_expression(condition.text)
+                .set_expression_attribute_names(condition.names.clone())
+                .set_expression_attribute_values(Some(condition.values.clone()))
                 .return_values_on_condition_check_failure(
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 )
@@ -63,14 +66,12 @@ impl Store {
             });
         };
         let found = failed.item().cloned().map(item::outbound::from_item);
-        Ok(match found.transpose()?.map(|outbound| outbound.state) {
-            // Our own claim, whose answer was lost.
-            Some(OutboundState::Sending { attempt: there, .. }) if there == attempt => {
-                Claimed::Mine
-            }
-            Some(state) => Claimed::Found(state),
-            None => Claimed::Found(OutboundState::Waiting),
-        })
+        let found = found.transpose()?.map(|outbound| outbound.state);
+        // The attempt's own claim, whose answer was lost.
+        if OutboundCondition::ClaimedBy(attempt).holds(found.as_ref()) {
+            return Ok(Claimed::Mine);
+        }
+        Ok(Claimed::Found(found.unwrap_or(OutboundState::Waiting)))
     }
 
     /// The record of the message in a slot to a participant, read strongly.
@@ -88,7 +89,7 @@ impl Store {
         found.map(item::outbound::from_item).transpose()
     }
 
-    /// Notes how an attempt ended. `false`: that has been noted already.
+    /// Notes how an attempt ended. `false`: its end has been noted already.
     pub async fn outbound_note(
         &self,
         sid: CarrierMessageSid,
@@ -97,11 +98,9 @@ impl Store {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let key = item::key(key::outbound(sid));
-        let mut values = HashMap::from([
-            (":state".to_owned(), number(state_code(state))),
-            (":sending".to_owned(), number(SENDING)),
-            (":attempt".to_owned(), item::bytes(attempt)),
-        ]);
+        let condition = Expression::of(OutboundCondition::ClaimedBy(*attempt));
+        let mut values = condition.values;
+        values.insert(":state".to_owned(), number(state_code(state)));
         let mut expression = "SET st = :state".to_owned();
         let mut also = |name: &str, value: Option<AttributeValue>| {
             if let Some(value) = value {
@@ -122,9 +121,8 @@ impl Store {
                 .table_name(&self.table)
                 .set_key(Some(key.clone()))
                 .update_expression(&expression)
-                // `at` is a reserved word.
-                .condition_expression("st = :sending AND #attempt = :attempt")
-                .expression_attribute_names("#attempt", "at")
+                .condition_expression(condition.text)
+                .set_expression_attribute_names(condition.names.clone())
                 .set_expression_attribute_values(Some(values.clone()))
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
@@ -133,5 +131,33 @@ impl Store {
         let operation = "note how an outbound message ended";
         let written = attempt::write(operation, deadline, send, decided, |_| false).await?;
         Ok(matches!(written, Written::Done(_)))
+    }
+}
+
+/// A condition in DynamoDB's language.
+struct Expression {
+    text: &'static str,
+    names: Option<HashMap<String, String>>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    fn of(condition: OutboundCondition) -> Expression {
+        match condition {
+            OutboundCondition::Claimable => Expression {
+                text: "attribute_not_exists(pk) OR st = :waiting",
+                names: None,
+                values: HashMap::from([(":waiting".to_owned(), number(WAITING))]),
+            },
+            OutboundCondition::ClaimedBy(attempt) => Expression {
+                text: "st = :sending AND #attempt = :attempt",
+                // `at` is a reserved word.
+                names: Some(HashMap::from([("#attempt".to_owned(), "at".to_owned())])),
+                values: HashMap::from([
+                    (":sending".to_owned(), number(SENDING)),
+                    (":attempt".to_owned(), item::bytes(&attempt)),
+                ]),
+            },
+        }
     }
 }

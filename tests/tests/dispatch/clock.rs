@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use routing::{Consumer, ConversationSid, Position};
+use routing::{Consumer, ConversationSid, CursorWrite, Position};
 use service::dispatch::{self, HAND_OFF_MAX, HandOff, HandOffError, TickFailure};
 use store::{Deadline, DueKind, SHARDS};
 use tests::system::TestSystem;
@@ -69,8 +69,9 @@ async fn due_since(system: &TestSystem, conversation: ConversationSid, age: Dura
     let deadline = Deadline::after(TICK_TIME);
     let (store, beginning) = (&system.app.store, Position::default());
     let consumer = Consumer::Relay;
-    let woken = store.cursor_wake(conversation, consumer, beginning, true, at, deadline);
-    assert!(woken.await.expect("a write"));
+    let wake = CursorWrite::wake(beginning, true, at);
+    let woken = store.cursor_write(conversation, consumer, &wake, deadline);
+    assert!(woken.await.expect("a write").is_some());
 }
 
 async fn due_conversations(system: &TestSystem, kind: DueKind) -> Vec<ConversationSid> {
@@ -248,8 +249,9 @@ async fn everything_that_falls_due_in_one_millisecond_is_found(system: TestSyste
     for consumer in consumers {
         let deadline = Deadline::after(TICK_TIME);
         let beginning = Position::default();
-        let woken = store.cursor_wake(conversation, consumer, beginning, true, now, deadline);
-        assert!(woken.await.expect("a write"));
+        let wake = CursorWrite::wake(beginning, true, now);
+        let woken = store.cursor_write(conversation, consumer, &wake, deadline);
+        assert!(woken.await.expect("a write").is_some());
     }
     let found = due_conversations(&system, DueKind::Cursor).await;
     assert_eq!(found, consumers.map(|_| conversation));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use routing::{Consumer, ConversationSid, Position, Scope};
+use routing::{Consumer, ConversationSid, CursorWrite, Position, Scope};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
 use store::{Deadline, DueKind, SHARDS};
@@ -618,17 +618,12 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
         receiver.wait_for(1).await;
         let (store, now) = (&system.app.store, system.app.clock.now());
         let beginning = Position::default();
-        let woken = store.cursor_wake(
-            sid,
-            Consumer::Post(Scope::Account),
-            beginning,
-            false,
-            now,
-            soon(),
-        );
+        let consumer = Consumer::Post(Scope::Account);
+        let wake = CursorWrite::wake(beginning, false, now);
+        let woken = store.cursor_write(sid, consumer, &wake, soon());
         woken.await.expect("a write")
     });
-    assert!(made, "it was not due");
+    assert!(made.is_some(), "it was not due");
     assert_eq!(due(&system).await, [sid]);
     // Until somebody has looked.
     system.advance_and_tick(Duration::from_secs(1)).await;
@@ -647,8 +642,9 @@ async fn a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once(system: Te
     for consumer in consumers {
         let (store, now) = (&system.app.store, system.app.clock.now());
         let beginning = Position::default();
-        let woken = store.cursor_wake(sid, consumer, beginning, true, now, soon());
-        assert!(woken.await.expect("a write"));
+        let wake = CursorWrite::wake(beginning, true, now);
+        let woken = store.cursor_write(sid, consumer, &wake, soon());
+        assert!(woken.await.expect("a write").is_some());
     }
     assert_eq!(due(&system).await.len(), consumers.len());
     system.advance_and_tick(Duration::from_secs(1)).await;
@@ -767,15 +763,10 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
             let sid = ConversationSid::parse(poisoned).expect("a SID");
             let (store, now) = (&system.app.store, system.app.clock.now());
             let beginning = Position::default();
-            let woken = store.cursor_wake(
-                sid,
-                Consumer::Post(Scope::Account),
-                beginning,
-                true,
-                now,
-                soon(),
-            );
-            assert!(woken.await.expect("a write"));
+            let consumer = Consumer::Post(Scope::Account);
+            let wake = CursorWrite::wake(beginning, true, now);
+            let woken = store.cursor_write(sid, consumer, &wake, soon());
+            assert!(woken.await.expect("a write").is_some());
         }
         let whole = system.take_item(&pk, &sk).await;
         let mut poison = whole.clone();

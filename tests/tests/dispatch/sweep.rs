@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use routing::ConversationSid;
-use service::dispatch::{self, SWEEP_DISTANCE, Swept};
+use routing::{ConversationSid, SWEEP_DISTANCE};
+use service::dispatch::{self, Swept};
 use store::{Deadline, DueKind, SHARDS, StoreError};
 use tests::carrier::sid;
 use tests::receiver::{Receiver, Reply};

@@ -8,26 +8,14 @@ use crate::{AccountSettings, Consumer, Cursor, Endpoint, Entry, Scope, Tail};
 /// moment of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    account: AccountSettings,
-    cursors: Vec<(Consumer, Cursor)>,
-    /// In the order of their slots. A slot may be missing: a transaction becomes visible item by item.
-    newest: Vec<Entry>,
+    pub account: AccountSettings,
+    pub cursors: Vec<(Consumer, Cursor)>,
+    /// The last entries of the log, in the order of their slots. A slot may be missing: a transaction becomes visible item
+    /// by item.
+    pub newest: Vec<Entry>,
 }
 
 impl Look {
-    /// `newest`: the last entries of the log, in the order of their slots.
-    pub fn new(
-        account: AccountSettings,
-        cursors: Vec<(Consumer, Cursor)>,
-        newest: Vec<Entry>,
-    ) -> Look {
-        Look {
-            account,
-            cursors,
-            newest,
-        }
-    }
-
     pub fn cursor(&self, consumer: Consumer) -> Option<&Cursor> {
         let found = self.cursors.iter().find(|(whose, _)| *whose == consumer);
         found.map(|(_, cursor)| cursor)

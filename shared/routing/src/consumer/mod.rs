@@ -8,15 +8,27 @@
 //! - A cursor moves on from where its mover saw it, and from nowhere else. That alone keeps a consumer from skipping
 //!   an entry. Leases and due times save work and time.
 //!
-//! The cast: [`Endpoint`] is a webhook that hears events; [`Look`] is what a consumer reads first, and it names the
-//! consumers that there are; [`Cursor`] is a consumer's position, with a [`Lane`] for each recipient that lags;
-//! [`retry_at`] is the schedule of attempts.
+//! - A run's last move gives the lease back, and only then does the run read the end of the log once more.
+//! - A due time is cleared only by a run that saw it, and that saw nothing behind the end of what it read.
+//!
+//! Every choice is a value: a run asks [`step`] what to do and carries the answer out. A consumer with one recipient goes
+//! on as [`post`] says, one with several as [`fan_out`] says.
+//!
+//! The cast: [`endpoint`] tells which webhooks are told of an entry; [`look`] is what a consumer reads first, and it
+//! names the consumers that there are; [`cursor`] is a consumer's position, and [`write`](mod@write) what moves it;
+//! [`lag`] finds what no run has come to; [`limits`] and [`retry`] hold the bounds and the schedule of attempts.
 
-pub(crate) mod cursor;
-pub(crate) mod endpoint;
-pub(crate) mod look;
-pub(crate) mod post;
-pub(crate) mod retry;
+pub mod action;
+pub mod cursor;
+pub mod endpoint;
+pub mod fan_out;
+pub mod lag;
+pub mod limits;
+pub mod look;
+pub mod post;
+pub mod retry;
+pub mod step;
+pub mod write;
 
 use crate::{Entry, HeldPair, Recipient, Scope};
 

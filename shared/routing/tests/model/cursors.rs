@@ -1,10 +1,13 @@
-//! Cursors, records of what is sent out, and the time index: the items that consumers and the sweep write, each by single
-//! updates under the conditions of `store::cursors` and `store::outbound`.
+//! Cursors, records of what is sent, and the time index: the items that consumers and the sweep write, each by single
+//! updates. Conditions and changes are the crate's own values.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use routing::{Consumer, ConversationSid, Cursor, Lane, Lease, OutboundState, Position, Recipient};
+use routing::{
+    Consumer, ConversationSid, Cursor, CursorWrite, OutboundCondition, OutboundState, Position,
+    Recipient,
+};
 
 use super::Procedure;
 
@@ -26,39 +29,10 @@ pub(crate) struct Cursors {
     procedure: Procedure,
 }
 
-/// A cursor as a look found it.
-#[derive(Clone)]
-pub(crate) struct Seen {
-    pub(crate) whose: Whose,
-    pub(crate) cursor: Option<Cursor>,
-    pub(crate) at: Timestamp,
-}
-
-/// A run's hold on a cursor.
-#[derive(Clone)]
-pub(crate) struct Held {
-    pub(crate) whose: Whose,
-    pub(crate) owner: [u8; 16],
-    pub(crate) cursor: Cursor,
-}
-
-/// What a run leaves behind.
-#[derive(Clone)]
-pub(crate) struct Rest {
-    pub(crate) next: Position,
-    pub(crate) failures: u32,
-    pub(crate) lanes: Vec<Lane>,
-    pub(crate) due: Option<Timestamp>,
-}
-
 #[derive(Clone)]
 pub(crate) enum Claimed {
     Mine,
     Found(OutboundState),
-}
-
-fn owner(cursor: &Cursor) -> Option<[u8; 16]> {
-    cursor.lease.map(|lease| lease.owner)
 }
 
 impl Cursors {
@@ -86,115 +60,19 @@ impl Cursors {
         due.map(|(whose, _)| whose).collect()
     }
 
-    pub(crate) fn lease(&mut self, seen: &Seen, next: Position, lease: Lease) -> Option<Cursor> {
-        let free = match (self.get(seen.whose), &seen.cursor) {
-            (None, seen) => seen.is_none(),
-            (Some(there), _) if owner(there) == Some(lease.owner) => true,
-            (Some(_), None) => false,
-            (Some(there), Some(seen_cursor)) => {
-                let put_off = there.due_ahead(seen.at) && there.due != seen_cursor.due;
-                self.free(there, seen_cursor, seen.at) && !put_off
-            }
-        };
-        if !free {
-            return None;
-        }
-        let clears = self.procedure == Procedure::DueClearedAtStart;
-        let cursor = self.cursors.entry(seen.whose).or_default();
-        if seen.cursor.as_ref().is_some_and(|seen| seen.next != next) {
-            cursor.failures = 0;
-        }
-        cursor.next = next;
-        cursor.lease = Some(lease);
-        if clears {
-            cursor.due = None;
-        }
-        Some(cursor.clone())
-    }
-
-    /// Whether the run holds the cursor now.
-    pub(crate) fn move_on(
-        &mut self,
-        held: &Held,
-        next: Position,
-        lanes: Vec<Lane>,
-        until: Timestamp,
-    ) -> bool {
-        if let Some(cursor) = self.held(held) {
-            cursor.next = next;
-            cursor.failures = 0;
-            cursor.lanes = lanes;
-            cursor.lease = Some(Lease {
-                owner: held.owner,
-                until,
-            });
-            return true;
-        }
-        let there = self.get(held.whose);
-        there.is_some_and(|there| there.next == next && owner(there) == Some(held.owner))
-    }
-
-    /// Nothing happens where another due time stands there than the run found; whether that is why, and the run has the
-    /// cursor.
-    pub(crate) fn leave(&mut self, held: &Held, rest: &Rest) -> bool {
-        let any_due = self.procedure == Procedure::DueOfOthersCleared;
-        let there = self.get(held.whose);
-        if any_due || there.is_some_and(|there| there.due == held.cursor.due) {
-            if let Some(cursor) = self.held(held) {
-                cursor.due = rest.due;
-                self.leave_but_due(held, rest);
-            }
-            return false;
-        }
-        there.is_some_and(|there| owner(there) == Some(held.owner))
-    }
-
-    pub(crate) fn leave_but_due(&mut self, held: &Held, rest: &Rest) {
-        if let Some(cursor) = self.held(held) {
-            cursor.next = rest.next;
-            cursor.failures = rest.failures;
-            cursor.lanes.clone_from(&rest.lanes);
-            cursor.lease = None;
-        }
-    }
-
-    /// `ended`: nothing lies behind `next`, so the due time that was seen is done with.
-    pub(crate) fn skip(&mut self, seen: &Seen, next: Position, ended: bool) {
-        let (Some(there), Some(seen_cursor)) = (self.get(seen.whose), &seen.cursor) else {
-            if self.get(seen.whose).is_none() && seen.cursor.is_none() {
-                self.cursors.entry(seen.whose).or_default().next = next;
-            }
-            return;
-        };
-        // What waits in a lane still does; what lies behind waits no longer.
-        let due = seen_cursor.due.filter(|due| ended || *due > seen.at);
-        if !self.free(there, seen_cursor, seen.at) || due.is_some_and(|due| there.due != Some(due))
-        {
-            return;
-        }
-        let cursor = self.cursors.entry(seen.whose).or_default();
-        cursor.next = next;
-        cursor.failures = 0;
-        if due.is_some() {
-            let lanes = seen_cursor.lanes.iter().map(|lane| lane.due);
-            cursor.due = lanes.chain((!ended).then_some(seen.at)).min();
-        }
-    }
-
-    pub(crate) fn wake(
+    /// The cursor after the write, or what stands there where the condition fails.
+    pub(crate) fn write(
         &mut self,
         whose: Whose,
-        beginning: Position,
-        even_if_ahead: bool,
-        now: Timestamp,
-    ) {
-        let cursor = self.cursors.entry(whose).or_insert_with(|| Cursor {
-            next: beginning,
-            ..Cursor::default()
-        });
-        if cursor.due.is_none_or(|due| even_if_ahead && due > now) {
-            cursor.due = Some(now);
+        write: &CursorWrite,
+    ) -> Result<Cursor, Option<Cursor>> {
+        let found = self.get(whose).cloned();
+        if !write.condition.holds(found.as_ref()) {
+            return Err(found);
         }
+        let cursor = write.apply(found);
+        self.cursors.insert(whose, cursor.clone());
+        Ok(cursor)
     }
 
     /// Moves a cursor back and makes it due; where it stood. `None`: it is not behind `to`.
@@ -225,47 +103,33 @@ impl Cursors {
         &mut self,
         message: &Message,
         attempt: [u8; 16],
-        until: Timestamp,
+        claim: &OutboundState,
         now: Timestamp,
     ) -> Claimed {
-        let runs_out = self.procedure == Procedure::ClaimRunsOut;
-        match self.outbound.get(message) {
-            None | Some(OutboundState::Waiting) => {}
-            Some(OutboundState::Sending { attempt: there, .. }) if *there == attempt => {}
-            Some(OutboundState::Sending { until, .. }) if runs_out && *until <= now => {}
-            Some(state) => return Claimed::Found(state.clone()),
+        let found = self.outbound.get(message);
+        let run_out = match found {
+            Some(OutboundState::Sending { until, .. }) => *until <= now,
+            _ => false,
+        };
+        let claimable = OutboundCondition::Claimable.holds(found)
+            || run_out && self.procedure == Procedure::ClaimRunsOut;
+        if OutboundCondition::ClaimedBy(attempt).holds(found) {
+            return Claimed::Mine;
         }
-        let sending = OutboundState::Sending { attempt, until };
+        if !claimable {
+            return Claimed::Found(found.cloned().unwrap_or(OutboundState::Waiting));
+        }
         if self.procedure != Procedure::NoClaimBeforeTheCall {
-            self.outbound.insert(message.clone(), sending);
+            self.outbound.insert(message.clone(), claim.clone());
         }
         Claimed::Mine
     }
 
     pub(crate) fn note(&mut self, message: &Message, attempt: [u8; 16], state: OutboundState) {
-        let there = self.outbound.get(message);
-        let mine = matches!(
-            there,
-            Some(OutboundState::Sending { attempt: there, .. }) if *there == attempt
-        );
-        if mine || there.is_none() && self.procedure == Procedure::NoClaimBeforeTheCall {
+        let found = self.outbound.get(message);
+        let unclaimed = found.is_none() && self.procedure == Procedure::NoClaimBeforeTheCall;
+        if OutboundCondition::ClaimedBy(attempt).holds(found) || unclaimed {
             self.outbound.insert(message.clone(), state);
         }
-    }
-
-    /// Whether the cursor stands where it was seen, and nobody has it.
-    fn free(&self, there: &Cursor, seen: &Cursor, at: Timestamp) -> bool {
-        let nobody_has = self.procedure == Procedure::NoLease || !there.leased(at);
-        there.next == seen.next && nobody_has
-    }
-
-    /// The cursor, if it stands where the run saw it, and the run has it.
-    fn held(&mut self, held: &Held) -> Option<&mut Cursor> {
-        let anywhere = self.procedure == Procedure::MovedFromAnywhere;
-        let no_lease = self.procedure == Procedure::NoLease;
-        let cursor = self.cursors.get_mut(&held.whose)?;
-        let stands = anywhere || cursor.next == held.cursor.next;
-        let mine = no_lease || owner(cursor) == Some(held.owner);
-        (stands && mine).then_some(cursor)
     }
 }

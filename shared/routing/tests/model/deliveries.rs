@@ -6,7 +6,7 @@ use routing::{
     Consumer, ConversationSid, Entry, EventId, EventName, OutboundState, Position, Recipient,
 };
 
-use super::consumer::IDLE_SLOTS_MAX;
+use super::consumer::LIMITS;
 use super::cursors::{Cursors, Message, Whose};
 use super::promises::Broken;
 use super::table::Table;
@@ -29,6 +29,8 @@ pub(crate) struct Deliveries {
     taken: BTreeMap<(ConversationSid, Recipient), Vec<u64>>,
     /// Messages of which the carrier's answer was lost.
     in_vain: BTreeSet<Message>,
+    /// Messages for which an alarm was raised.
+    alarms: BTreeSet<Message>,
     replays: Vec<Replay>,
     /// Every filter that was in force.
     pub(crate) filters: Vec<Option<Vec<EventName>>>,
@@ -132,6 +134,10 @@ impl Deliveries {
         }
     }
 
+    pub(crate) fn alarm(&mut self, message: &Message) {
+        self.alarms.insert(message.clone());
+    }
+
     pub(crate) fn replayed(&mut self, replay: Replay) {
         self.replays.push(replay);
     }
@@ -179,7 +185,7 @@ impl Deliveries {
             let newest = world.table.borrow().newest(whose.0).unwrap_or_default();
             let heard = world.account.borrow().webhooks.post_url.is_some();
             promise!(
-                cursor.next.slot + IDLE_SLOTS_MAX > newest + 1
+                cursor.next.slot + LIMITS.idle_slots_max > newest + 1
                     || matches!(whose.1, Consumer::Post(_)) && !heard,
                 "bounded: {whose:?} stands at {cursor:?}, the tail is {newest}"
             );
@@ -210,6 +216,12 @@ impl Deliveries {
             promise!(
                 state.ended(),
                 "unknown: nobody looks after {message:?}, which is {state:?}"
+            );
+        }
+        for (message, state) in cursors.all_outbound() {
+            promise!(
+                *state != OutboundState::Unknown || self.alarms.contains(message),
+                "alarm: {message:?} is unknown, and no alarm was raised"
             );
         }
         let generation = world.account.borrow().webhooks.post_generation;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use jiff::{SignedDuration, Timestamp};
-use routing::{Consumer, ConversationSid, Position, Scope};
+use routing::{Consumer, ConversationSid, CursorWrite, Position, SWEEP_DISTANCE, Scope};
 
 use super::Procedure;
 use super::consumer::{self, Stopped};
@@ -20,8 +20,7 @@ use super::schedule::STEPS_MAX;
 use super::world::{World, step};
 use crate::support;
 
-/// As in `service::dispatch`.
-pub(crate) const SWEEP_DISTANCE_S: i64 = 300;
+pub(crate) const SWEEP_DISTANCE_S: i64 = SWEEP_DISTANCE.as_secs() as i64;
 /// How long after its change an entry may come into the time index.
 const INDEX_LAG_S_MAX: i64 = 120;
 /// How long a request and its repetitions go on: those who write, and copies in the network.
@@ -78,7 +77,8 @@ pub(crate) fn begin_woken(world: &World) {
     for conversation in conversations {
         for consumer in &world.dispatch.consumers {
             let whose = (conversation, *consumer);
-            cursors.wake(whose, Position::default(), false, world.now());
+            let write = CursorWrite::wake(Position::default(), false, world.now());
+            let _ = cursors.write(whose, &write);
         }
     }
 }

@@ -1,17 +1,19 @@
 //! A model of everything around the decisions: a table, processes that gather, decide and commit, consumers that read the
 //! logs, and a scheduler that lets them all take their steps in any order, lose answers and crash.
 //!
-//! The decisions are the crate's own; nothing of them is modelled. What the service decides around them is: how a
-//! [`consumer`] runs follows `service::dispatch`, and must be changed with it. Not modelled: the numbers' own webhooks,
-//! purge, TTL, capacity, reads that page, runs that outlive the sweep's distance (a test of `service::dispatch` compares
-//! the two).
+//! The decisions are the crate's own; nothing of them is modelled. That holds for consumers too: how a [`consumer`] goes
+//! on, and every condition and change of its cursor, is a value that the model carries out as the service does. Not
+//! modelled: the numbers' own webhooks (they go on as the relay does), purge, TTL, capacity, reads that page, runs that
+//! outlive the sweep's distance (a test of the bounds compares the two).
 
 mod consumer;
 mod cursors;
 mod deliveries;
 mod dispatch;
+mod mutate;
 mod process;
 mod promises;
+mod relay;
 mod rng;
 mod scenario;
 mod schedule;
@@ -78,4 +80,6 @@ pub(crate) enum Procedure {
     DeletedIsForgotten,
     /// A message that waited for another attempt when it was deleted is not noted as failed.
     DeletedWaitsForEver,
+    /// The alarm for an unknown message is raised after the record says so.
+    AlarmAfterTheNote,
 }

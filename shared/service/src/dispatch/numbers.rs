@@ -1,17 +1,16 @@
-//! A number's own webhook that wants captured messages too: told as if no conversation had taken the message, but for
-//! its answer, which is ignored.
+//! Calls a number's own webhook that wants captured messages too. The call is that of a message which no conversation
+//! takes; the answer is ignored.
 
-use routing::{Entry, InboundWebhook, Target};
+use routing::{AttemptResult, DELIVERY_TIME_MAX, Entry, InboundWebhook, Target};
 use store::{Deadline, StoreError};
 
-use super::fan_out::Served;
-use super::{DELIVERY_TIME_MAX, Run};
+use super::Run;
 use crate::forward::{ReplyUse, forward};
 
-/// Tells the number's webhook, and its fallback where that fails, of the message of an entry.
-pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreError> {
+/// Tells the number's webhook of an entry's message, and if that fails, its fallback.
+pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<AttemptResult, StoreError> {
     let (Some(key), Some((_, message))) = (&entry.number_webhook, entry.message()) else {
-        return Ok(Served::Done);
+        return Ok(AttemptResult::Done);
     };
     let store = &run.app.store;
     let (journal, (number, _)) = tokio::try_join!(
@@ -26,25 +25,18 @@ pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<Served, StoreErr
         })
     });
     let (Some(journal), Some(target)) = (journal, target) else {
-        return Ok(Served::Done);
+        return Ok(AttemptResult::Done);
     };
     let mut inbound = journal.inbound;
     inbound.body.clone_from(&message.body);
     inbound.media.clone_from(&message.media);
     let deadline = Deadline::after(DELIVERY_TIME_MAX);
     let (app, change) = (run.app, entry.change);
-    let reply = forward(
-        app,
-        &inbound,
-        &target,
-        change,
-        ReplyUse::StatusOnly,
-        deadline,
-    )
-    .await;
+    let reply_use = ReplyUse::StatusOnly;
+    let reply = forward(app, &inbound, &target, change, reply_use, deadline).await;
     Ok(match reply {
-        Ok(_) => Served::Done,
-        Err(no_reply) => Served::Failed {
+        Ok(_) => AttemptResult::Done,
+        Err(no_reply) => AttemptResult::Failed {
             asked_s: no_reply.retry_after_s,
         },
     })

@@ -1,24 +1,17 @@
-//! Messages out: to each participant that has an address, from its own proxy address, by the carrier that has that
-//! number. Nothing is sent twice silently: a record is claimed before the carrier is called, and where nobody knows
-//! whether the carrier took a message, somebody is told, and it is not sent again.
-
-use std::time::Duration;
+//! Sends messages: to each participant that has an address, from its own proxy address, by the carrier that has that
+//! number. How a message is claimed, and what a record that is found means, is [`routing`]'s to say.
 
 use carriers::{SendResult, Sending};
-use routing::{CarrierName, Entry, Outbound, OutboundState, ParticipantSid};
+use routing::{
+    AttemptResult, CarrierName, CarrierResult, DELIVERY_TIME_MAX, Entry, NOTE_TIME, Outbound,
+    OutboundState, PREPARE_TIME, ParticipantSid, Relaying, Settlement, after_call, relaying,
+    settle, settle_deleted,
+};
 use store::{Claimed, Deadline, StoreError, outbound_sid};
 
-use super::fan_out::Served;
-use super::{DELIVERY_TIME_MAX, Run, after};
+use super::Run;
 use crate::App;
 use crate::app::random;
-
-/// How long a claim lasts: itself, the call, and the note of how it ended. Shorter than the lease under which it is made.
-const CLAIM_TIME: Duration = Duration::from_secs(40);
-/// How long what comes before the call may take. Whoever is held up for longer may have lost the lease, and does not call.
-const PREPARE_TIME: Duration = Duration::from_secs(15);
-/// How long the note may take, whatever is left of the run: without it, what is known is lost.
-const NOTE_TIME: Duration = Duration::from_secs(10);
 
 /// Sends an entry's message to a participant. `last`: a carrier that does not take it now is not asked again.
 pub(super) async fn send(
@@ -26,21 +19,23 @@ pub(super) async fn send(
     entry: &Entry,
     participant: ParticipantSid,
     last: bool,
-) -> Result<Served, StoreError> {
-    let held = entry
-        .header
-        .pairs
-        .iter()
-        .find(|held| held.participant == participant);
-    let (Some((message_sid, message)), Some(held)) = (entry.message(), held) else {
-        return Ok(Served::Done);
-    };
+) -> Result<AttemptResult, StoreError> {
     let prepared = run.deadline.within(PREPARE_TIME);
-    if message.is_empty() {
-        return settle_deleted(run, entry.slot, participant, prepared).await;
-    }
     let (store, conversation) = (&run.app.store, run.conversation);
-    // Before the claim: from there on, whoever fails leaves a message behind that nobody knows of whether it was sent.
+    let (held, message_sid, message) = match relaying(entry, participant) {
+        Relaying::Done => return Ok(AttemptResult::Done),
+        Relaying::Deleted => {
+            let found = store.outbound_get(conversation, entry.slot, participant, prepared);
+            let found = found.await?;
+            let settlement = settle_deleted(found.as_ref().map(|found| &found.state), run.now());
+            return match found {
+                Some(found) => carry_out(run, settlement, &found, prepared).await,
+                None => Ok(AttemptResult::Done),
+            };
+        }
+        Relaying::Send { held, sid, message } => (held, sid, message),
+    };
+    // Read before the claim: a run that fails after its claim leaves a message behind that may have been sent.
     let (number, configuration) = store.receiver_get(held.pair.proxy(), prepared).await?;
     let carrier = match (number, configuration) {
         (Some(number), _) => Some(number.carrier),
@@ -56,20 +51,13 @@ pub(super) async fn send(
         participant,
         pair: held.pair.clone(),
         date_created: entry.at,
-        state: claim(run, attempt),
+        state: OutboundState::claim(attempt, run.now()),
     };
-    let sid = outbound.sid;
-    match store.outbound_claim(&outbound, prepared).await? {
-        Claimed::Mine => {}
-        Claimed::Found(state @ OutboundState::Sending { .. }) => {
-            return settle_claimed(run, &Outbound { state, ..outbound }).await;
-        }
-        // Gone meanwhile: not to be sent without a record.
-        Claimed::Found(OutboundState::Waiting) => return Ok(Served::Failed { asked_s: None }),
-        Claimed::Found(_) => return Ok(Served::Done),
+    if let Claimed::Found(found) = store.outbound_claim(&outbound, prepared).await? {
+        return carry_out(run, settle(&found, run.now()), &outbound, run.deadline).await;
     }
     let sending = Sending {
-        sid,
+        sid: outbound.sid,
         from: held.pair.proxy(),
         to: held.pair.address(),
         body: &message.body,
@@ -82,96 +70,60 @@ pub(super) async fn send(
         conversation,
     };
     let result = call(run, carrier, &sending).await;
-    let (to, from) = (held.pair.address().masked(), held.pair.proxy().masked());
-    let (state, served) = match result {
-        SendResult::Accepted { id } => {
-            tracing::info!(%sid, %conversation, to, from, "message {sid} to {to} is sent");
-            let left_out = sending.media.len().saturating_sub(sending.media_max());
-            if left_out > 0 {
-                tracing::warn!(%sid, %conversation, to, left_out, "message {sid} to {to} has more media than its channel carries");
-            }
-            (OutboundState::Sent { carrier_id: id }, Served::Done)
-        }
-        SendResult::NotAccepted { reason, .. } if last => {
-            tracing::error!(
-                %sid, %conversation, to, from, reason,
-                "message {sid} to {to} is given up: its carrier does not take it"
-            );
-            (OutboundState::Failed { code: None }, Served::Done)
-        }
-        SendResult::NotAccepted {
-            retry_after_s,
-            reason,
-        } => {
-            tracing::warn!(%sid, %conversation, to, from, reason, "message {sid} to {to} waits: its carrier does not take it");
-            let asked_s = retry_after_s;
-            (OutboundState::Waiting, Served::Failed { asked_s })
-        }
-        SendResult::Refused { code, reason } => {
-            tracing::warn!(%sid, %conversation, to, from, code, reason, "message {sid} to {to} is refused by its carrier");
-            (OutboundState::Failed { code }, Served::Done)
-        }
-        SendResult::Unknown { reason } => {
-            alarm(&outbound, &reason);
-            (OutboundState::Unknown, Served::Done)
-        }
-    };
-    // Without the note the claim runs out, and then it counts as unknown.
-    store
-        .outbound_note(sid, &attempt, &state, Deadline::after(NOTE_TIME))
-        .await?;
-    Ok(served)
+    let (result, reason) = carrier_result(result);
+    log(&outbound, &sending, &result, last, reason.as_deref());
+    let (state, ended) = after_call(result, last);
+    let alarm = reason.as_deref().unwrap_or_default();
+    // Without the note the claim runs out, and then the message counts as unknown.
+    let note_by = Deadline::after(NOTE_TIME);
+    note(run, &outbound, attempt, &state, alarm, note_by).await?;
+    Ok(ended)
 }
 
-fn claim(run: Run<'_>, attempt: [u8; 16]) -> OutboundState {
-    OutboundState::Sending {
-        attempt,
-        until: after(run.now(), CLAIM_TIME),
-    }
-}
-
-/// A message that was deleted is not sent any more. Somebody may have been at it before.
-async fn settle_deleted(
+/// Carries out what becomes of a message that this run must not send.
+async fn carry_out(
     run: Run<'_>,
-    slot: u64,
-    participant: ParticipantSid,
+    settlement: Settlement,
+    outbound: &Outbound,
     deadline: Deadline,
-) -> Result<Served, StoreError> {
-    let store = &run.app.store;
-    let found = store.outbound_get(run.conversation, slot, participant, deadline);
-    let Some(found) = found.await? else {
-        return Ok(Served::Done);
-    };
-    if found.state != OutboundState::Waiting {
-        return settle_claimed(run, &found).await;
+) -> Result<AttemptResult, StoreError> {
+    match settlement {
+        Settlement::End(result) => return Ok(result),
+        Settlement::Note { attempt, state } => {
+            let reason = "the run that called the carrier did not note how the call ended";
+            note(run, outbound, attempt, &state, reason, deadline).await?;
+        }
+        Settlement::ClaimAndNote(end) => {
+            let attempt = random();
+            let claimed = Outbound {
+                state: OutboundState::claim(attempt, run.now()),
+                ..outbound.clone()
+            };
+            let store = &run.app.store;
+            if store.outbound_claim(&claimed, deadline).await? == Claimed::Mine {
+                note(run, outbound, attempt, &end, "", deadline).await?;
+            }
+        }
     }
-    let (attempt, sid) = (random(), found.sid);
-    let state = claim(run, attempt);
-    let claimed = Outbound { state, ..found };
-    if store.outbound_claim(&claimed, deadline).await? == Claimed::Mine {
-        let never = OutboundState::Failed { code: None };
-        store.outbound_note(sid, &attempt, &never, deadline).await?;
-    }
-    Ok(Served::Done)
+    Ok(AttemptResult::Done)
 }
 
-/// What becomes of a message that somebody else was to send.
-async fn settle_claimed(run: Run<'_>, outbound: &Outbound) -> Result<Served, StoreError> {
-    let OutboundState::Sending { attempt, until } = &outbound.state else {
-        return Ok(Served::Done);
-    };
-    if *until > run.now() {
-        return Ok(Served::Busy(*until));
+/// Notes how an attempt ended. A state that raises an alarm raises it first: this run may die after the note, or lose the
+/// note's answer, and no later run looks at the record again.
+async fn note(
+    run: Run<'_>,
+    outbound: &Outbound,
+    attempt: [u8; 16],
+    state: &OutboundState,
+    reason: &str,
+    deadline: Deadline,
+) -> Result<(), StoreError> {
+    if state.raises_alarm() {
+        alarm(outbound, reason);
     }
-    let (sid, unknown) = (outbound.sid, OutboundState::Unknown);
     let store = &run.app.store;
-    if store
-        .outbound_note(sid, attempt, &unknown, run.deadline)
-        .await?
-    {
-        alarm(outbound, "whoever sent it was never heard of again");
-    }
-    Ok(Served::Done)
+    let noted = store.outbound_note(outbound.sid, &attempt, state, deadline);
+    noted.await.map(drop)
 }
 
 fn alarm(outbound: &Outbound, reason: &str) {
@@ -179,8 +131,55 @@ fn alarm(outbound: &Outbound, reason: &str) {
     let to = outbound.pair.address().masked();
     tracing::error!(
         %sid, %conversation, to, reason, outbound = "unknown",
-        "nobody knows whether message {sid} to {to} was sent; it is not sent again"
+        "message {sid} to {to} may have been sent or not; it is not sent again"
     );
+}
+
+fn log(
+    outbound: &Outbound,
+    sending: &Sending<'_>,
+    result: &CarrierResult,
+    last: bool,
+    reason: Option<&str>,
+) {
+    let (sid, conversation) = (outbound.sid, outbound.conversation);
+    let (to, from) = (sending.to.masked(), sending.from.masked());
+    match result {
+        CarrierResult::Accepted { .. } => {
+            tracing::info!(%sid, %conversation, to, from, "message {sid} to {to} is sent");
+            let left_out = sending.media.len().saturating_sub(sending.media_max());
+            if left_out > 0 {
+                tracing::warn!(%sid, %conversation, to, left_out, "message {sid} to {to} has more media than its channel carries");
+            }
+        }
+        CarrierResult::NotAccepted { .. } if last => {
+            tracing::error!(%sid, %conversation, to, from, reason, "message {sid} to {to} is given up: its carrier does not take it");
+        }
+        CarrierResult::NotAccepted { .. } => {
+            tracing::warn!(%sid, %conversation, to, from, reason, "message {sid} to {to} waits: its carrier does not take it");
+        }
+        CarrierResult::Refused { code } => {
+            tracing::warn!(%sid, %conversation, to, from, code, reason, "message {sid} to {to} is refused by its carrier");
+        }
+        // The alarm tells of it.
+        CarrierResult::Unknown => {}
+    }
+}
+
+/// The result and its reason.
+fn carrier_result(result: SendResult) -> (CarrierResult, Option<String>) {
+    match result {
+        SendResult::Accepted { id } => (CarrierResult::Accepted { carrier_id: id }, None),
+        SendResult::NotAccepted {
+            retry_after_s,
+            reason,
+        } => {
+            let asked_s = retry_after_s;
+            (CarrierResult::NotAccepted { asked_s }, Some(reason))
+        }
+        SendResult::Refused { code, reason } => (CarrierResult::Refused { code }, Some(reason)),
+        SendResult::Unknown { reason } => (CarrierResult::Unknown, Some(reason)),
+    }
 }
 
 /// Calls the carrier once. `None`: the proxy address has no carrier.
@@ -208,17 +207,10 @@ mod tests {
     use routing::{CarrierMessageSid, ConversationSid, MessageSid, Pair};
 
     use super::*;
-    use crate::dispatch::LEASE_TIME;
-
-    #[test]
-    fn a_message_is_noted_before_its_claim_runs_out_and_its_claim_before_the_lease() {
-        assert!(PREPARE_TIME + DELIVERY_TIME_MAX + NOTE_TIME <= CLAIM_TIME);
-        assert!(CLAIM_TIME < LEASE_TIME);
-    }
 
     /// `infra/template.yaml` counts lines by this field, and by their level.
     #[test]
-    fn what_nobody_knows_is_an_error_that_the_alarm_counts() {
+    fn an_unknown_message_is_an_error_that_the_alarm_counts() {
         let outbound = Outbound {
             sid: CarrierMessageSid::from_bytes(false, [2; 16]),
             conversation: ConversationSid::from_bytes([1; 16]),

@@ -11,16 +11,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use routing::ConversationSid;
+use routing::{ConversationSid, SWEEP_DISTANCE};
 use store::{Changed, Deadline, PendingForward, SHARDS, StoreError};
 
 use super::Run;
 use crate::{App, ErrorChain};
-
-/// How far behind now the sweep reads. A change stands in the time index by then: a request and its repetitions take a
-/// minute at most. Every run that could have dealt with the change is over. And a forward that is still pending has no
-/// result that is yet to come.
-pub const SWEEP_DISTANCE: Duration = Duration::from_secs(300);
 
 /// Where the sweep begins in a shard that has no mark: further back than any change that the stream could have lost.
 const FIRST_SWEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -1,5 +1,5 @@
-//! A conversation's timer: closes it or parks it when its time has come, and is set anew where messages have moved that
-//! time on.
+//! A conversation's timer: closes or parks the conversation when its time has come. Where messages have moved that time
+//! on, the timer is set again.
 
 use jiff::Timestamp;
 use routing::{Cause, ConversationSid, Source, close_expired, park_idle};
@@ -7,7 +7,7 @@ use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
 
-/// Does what is due by the tail of the log. `seen` is the time that the timer was found set to.
+/// Does what is due by the tail of the log. `seen`: the time to which the timer was set.
 pub(super) async fn fire(
     app: &App,
     conversation: ConversationSid,
@@ -35,7 +35,7 @@ pub(super) async fn fire(
                 tracing::info!(%conversation, state, "conversation {conversation} is {state} by its timer");
                 Ok(())
             }
-            // Somebody was faster; the timer is still there, and is looked at again.
+            // Another writer took the slot first. The timer is still there, and the clock looks at it again.
             Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Store(error)) => Err(error),
         };
