@@ -82,7 +82,7 @@ impl Store {
         participant: ParticipantSid,
         deadline: Deadline,
     ) -> Result<Option<Outbound>, StoreError> {
-        // What is left of a deleted message does not tell whether it had media.
+        // The rest of a deleted message does not tell whether it had media.
         let sids = [false, true].map(|mms| outbound_sid(conversation, slot, participant, mms));
         let keys = sids.map(key::outbound).to_vec();
         let found = self.batch_get(keys, deadline).await?.into_iter().next();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use routing::{Consumer, ConversationSid, CursorWrite, Position, Scope};
+use routing::{Consumer, ConversationSid, CursorWrite, Limits, Position, Scope};
 use serde_json::{Value, json};
 use service::dispatch::{HAND_OFF_MAX, HandOff, HandOffError};
 use store::{Deadline, DueKind, SHARDS};
@@ -423,7 +423,10 @@ async fn a_lost_ring_is_found_by_the_sweep(system: TestSystem) {
 
 /// More of them than are read at once.
 async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
-    const SILENT: u64 = 110;
+    // More than one search reads.
+    let limits = Limits::SHIPPED;
+    let read_max = u64::from(limits.lag_stretches_max) * u64::from(limits.stretch_max);
+    let silent = read_max + 10;
     system.autocreation(OURS).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     let filters = [
@@ -444,8 +447,8 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
         identities.collect::<Vec<String>>()
     };
     for (round, webhooks) in [(1, false), (2, true)] {
-        for number in 0..SILENT {
-            let name = name(round * SILENT + number);
+        for number in 0..silent {
+            let name = name(round * silent + number);
             let form = [("FriendlyName", name.as_str())];
             let answer = match webhooks {
                 true => system.post_with_webhooks(&path, &form).await,

@@ -5,6 +5,7 @@
 extern crate tests;
 
 mod clock;
+mod cursors;
 mod doorbell;
 mod idle;
 mod number_webhook;

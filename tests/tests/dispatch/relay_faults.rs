@@ -2,6 +2,7 @@
 //! without a record that says so, and nobody waits for another's failure.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ use tests::system::{ACCOUNT, ADA, BOB, OURS, TWILIO_ACCOUNT, TWILIO_TOKEN, TestS
 use tests::wire::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tracing::instrument::WithSubscriber;
 
 on_both_engines!(
     two_runs_at_once_send_nothing_twice,
@@ -27,6 +29,7 @@ on_both_engines!(
     a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently,
     a_run_killed_for_one_recipient_loses_only_what_it_had_claimed,
     what_is_deleted_while_it_is_being_sent_is_accounted_for,
+    an_alarm_is_raised_before_a_record_says_unknown,
     a_table_that_fails_before_the_carrier_is_called_costs_no_message,
     a_fault_of_the_table_at_any_call_neither_loses_nor_doubles,
     a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently,
@@ -736,6 +739,44 @@ async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSys
     .await;
     let states = states(&system).await;
     assert!(states["unknown"] >= 3 && states["sent"] >= 3, "{states:?}");
+}
+
+/// A run died between its claim and its call. The run that finds its claim dies at its note, or loses the note's answer;
+/// no later run would find anything to raise an alarm about.
+async fn an_alarm_is_raised_before_a_record_says_unknown(system: TestSystem) {
+    let conversation = at_simulator(&system, &[(ADA, OURS)]).await;
+    for arrives in [false, true] {
+        let case = format!("the note arrives: {arrives}");
+        post(&system, &conversation, &case).await;
+        let about = |_: &str, body: &str| body.contains("\"O#") || body.contains(OURS);
+        let run = try_run(&system, &conversation);
+        // The number is read, the claim is written.
+        assert!(system.killed_at_call(about, 2, true, run).await, "{case}");
+        system.advance(A_WHILE);
+        let (mut log, writer) = std::io::pipe().expect("a pipe");
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Arc::new(writer))
+            .finish();
+        let notes =
+            |operation: &str, body: &str| operation == "UpdateItem" && body.contains("\"O#");
+        let run = try_run(&system, &conversation).with_subscriber(subscriber);
+        assert!(
+            system.killed_at_call(notes, 1, arrives, run).await,
+            "{case}"
+        );
+        let mut lines = String::new();
+        log.read_to_string(&mut lines).expect("a log");
+        let alarms = lines
+            .lines()
+            .filter(|line| line.contains(r#" outbound="unknown""#));
+        assert_eq!(alarms.count(), 1, "{case}: {lines}");
+        let unknown = states(&system).await.get("unknown").copied();
+        assert_eq!(unknown, arrives.then_some(2).or(None), "{case}");
+        system.advance_and_tick(A_WHILE).await;
+    }
+    assert_eq!(system.outbox().await.len(), 0);
+    assert_eq!(states(&system).await, [("unknown", 2)].into());
 }
 
 /// A run that lives on knows that the carrier was not called: what it claimed surely was not taken.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
+use routing::Limits;
 use serde_json::{Value, json};
 use tests::carrier::sid;
 use tests::crash::at_each_call;
@@ -24,6 +25,7 @@ on_both_engines!(
     a_deleted_conversation_is_purged_a_day_later,
     a_deleted_conversation_is_kept_until_its_webhook_has_heard,
     a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard,
+    a_long_past_that_owes_nothing_holds_up_no_purge,
     a_purge_that_is_killed_is_finished_and_tells_nothing_again,
     a_purge_that_is_killed_at_any_call_is_finished,
     a_purge_goes_on_where_answers_end,
@@ -648,6 +650,30 @@ async fn a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_h
         }
     }
     assert_eq!(told(&receiver, &conversation).len(), 1);
+}
+
+/// An endpoint is set when the sweep has passed by. It is owed nothing of a past that is longer than one search reads.
+async fn a_long_past_that_owes_nothing_holds_up_no_purge(system: TestSystem) {
+    let conversation = system.conversation(&[]).await;
+    let limits = Limits::SHIPPED;
+    let read_max = u64::from(limits.lag_stretches_max) * u64::from(limits.stretch_max);
+    for number in 0..read_max + 10 {
+        let name = number.to_string();
+        let form = [("FriendlyName", name.as_str())];
+        let updated = system.update_conversation(&conversation, &form).await;
+        updated.expect(200);
+    }
+    let path = format!("/v1/Conversations/{conversation}");
+    system.delete(&path).await.expect(204);
+    for _ in 0..3 {
+        system.advance_and_tick(HOUR).await;
+    }
+    let receiver = hearing(&system).await;
+    for _ in 0..26 {
+        system.advance_and_tick(HOUR).await;
+    }
+    assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
+    assert_eq!(told(&receiver, &conversation).len(), 0);
 }
 
 async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: TestSystem) {

@@ -82,7 +82,7 @@ pub struct FanOut<'a> {
     held: Held,
     /// What of the stretch is still to be done.
     entries: &'a [Entry],
-    /// Where the cursor stands when what is done so far is noted.
+    /// Where the cursor stands when it tells of everything done so far.
     next: Position,
     end: Position,
     /// Nothing lies behind the stretch. Else the cursor stays due, because no ring may come for what lies there.
@@ -167,7 +167,7 @@ impl<'a> FanOut<'a> {
         self.lanes.iter().filter(move |lane| lane.due <= now)
     }
 
-    /// The cursor must tell of what is done so far before more is done.
+    /// The write that lets the cursor tell of everything done so far, before more is done. `None`: it tells already.
     fn unsaved(&self, moment: Moment) -> Option<CursorWrite> {
         let saved = self.next == self.held.cursor.next && self.lanes == self.held.cursor.lanes;
         let until = moment.lease_until();

@@ -108,3 +108,145 @@ impl Lag {
             .map_or(self.from, |last| Position::slot(last.slot + 1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::tests::{entry, held, message, webhooks};
+    use crate::{AccountSettings, Cursor, Lane, Recipient, Scope};
+
+    const LIMITS: Limits = Limits {
+        stretch_max: 3,
+        lag_stretches_max: 2,
+        ..Limits::SHIPPED
+    };
+    const POST: Consumer = Consumer::Post(Scope::Account);
+
+    /// A log under generation 1 of the account's endpoint, and one with recipients of the relay; `owed`: the slot that
+    /// owes something.
+    fn log(consumer: Consumer, slots: u64, owed: Option<u64>) -> Vec<Entry> {
+        let log = (0..slots).map(|slot| {
+            let owes = owed == Some(slot);
+            let generation = (owes && consumer == POST).then_some(1);
+            let mut entry = entry(slot, generation, vec![message("ada", None, "hi")]);
+            if let Some(post) = &mut entry.header.post {
+                post.since = 0;
+            }
+            if owes && consumer == Consumer::Relay {
+                entry.header.pairs = vec![held(1, "+15550001111", "+15550002222")];
+            }
+            entry
+        });
+        log.collect()
+    }
+
+    /// How a search ends, and how many stretches it reads.
+    fn search(consumer: Consumer, log: &[Entry], cursor: Option<Cursor>) -> (bool, u32) {
+        let look = Look {
+            account: AccountSettings {
+                webhooks: webhooks(1),
+                ..AccountSettings::default()
+            },
+            cursors: cursor
+                .map(|cursor| (consumer, cursor))
+                .into_iter()
+                .collect(),
+            newest: log[log.len().saturating_sub(2)..].to_vec(),
+        };
+        let mut lag = Lag::new(consumer, &look, &LIMITS);
+        let mut read = 0;
+        loop {
+            match lag.next(Timestamp::UNIX_EPOCH) {
+                LagStep::UpToDate => return (false, read),
+                LagStep::Behind(_) => return (true, read),
+                LagStep::Read(slot) => {
+                    read += 1;
+                    let from = log.iter().filter(|entry| entry.slot >= slot);
+                    let some: Vec<Entry> = from.take(3).cloned().collect();
+                    lag.read(&some);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_reads_no_more_than_its_bound_and_what_the_bound_cuts_off_counts_as_owed() {
+        for consumer in [POST, Consumer::Relay] {
+            for (slots, owed, expected) in [
+                (0, None, (false, 0)),
+                (6, None, (false, 2)),
+                (6, Some(0), (true, 1)),
+                (6, Some(5), (true, 2)),
+                (7, None, (true, 2)),
+                (7, Some(6), (true, 2)),
+                (1_000, None, (true, 2)),
+                (1_000, Some(999), (true, 2)),
+            ] {
+                let log = log(consumer, slots, owed);
+                assert_eq!(
+                    search(consumer, &log, None),
+                    expected,
+                    "{consumer:?} {slots} {owed:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_has_passed_the_log_is_up_to_date() {
+        let passed = Cursor {
+            next: Position::slot(6),
+            ..Cursor::default()
+        };
+        for consumer in [POST, Consumer::Relay] {
+            let log = log(consumer, 6, Some(5));
+            assert_eq!(
+                search(consumer, &log, Some(passed.clone())),
+                (false, 0),
+                "{consumer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lane_without_a_due_time_is_owed_something() {
+        let lane = Lane {
+            recipient: Recipient::Number("+15550001111".parse().unwrap()),
+            slot: 2,
+            due: Timestamp::UNIX_EPOCH,
+            failures: 1,
+        };
+        let cursor = |due| Cursor {
+            next: Position::slot(6),
+            due,
+            lanes: vec![lane.clone()],
+            ..Cursor::default()
+        };
+        let log = log(Consumer::Relay, 6, None);
+        for (due, expected) in [(None, true), (Some(Timestamp::MAX), false)] {
+            let found = search(Consumer::Relay, &log, Some(cursor(due)));
+            assert_eq!(found, (expected, 0), "{due:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_missing_slot_rings_when_the_slot_comes() {
+        let mut log = log(POST, 6, Some(5));
+        log.drain(..3);
+        let mut lag = Lag::new(
+            POST,
+            &Look {
+                account: AccountSettings {
+                    webhooks: webhooks(1),
+                    ..AccountSettings::default()
+                },
+                newest: log,
+                ..Look::default()
+            },
+            &LIMITS,
+        );
+        assert_eq!(lag.next(Timestamp::UNIX_EPOCH), LagStep::Read(0));
+        lag.read(&[]);
+        assert_eq!(lag.next(Timestamp::UNIX_EPOCH), LagStep::UpToDate);
+    }
+}

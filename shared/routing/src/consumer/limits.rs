@@ -24,7 +24,7 @@ pub(crate) const LANE_TIME_MAX: Duration = Duration::from_secs(20);
 /// How much of a log consumers read, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How often a run looks for more. What is left after that is due for the next run.
+    /// How often a run looks for more. The rest is due for the next run.
     pub looks_max: u32,
     /// How many slots that owe nothing a cursor may lag behind before it is moved for that alone: to move it costs a
     /// write, not to move it a longer read.
@@ -45,7 +45,7 @@ impl Limits {
         idle_slots_max: 4,
         newest_max: 5,
         stretch_max: 50,
-        lag_stretches_max: 10,
+        lag_stretches_max: 4,
     };
 }
 

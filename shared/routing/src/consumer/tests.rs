@@ -19,7 +19,7 @@ fn participant(n: u8) -> ParticipantSid {
 }
 
 /// The address of participant `n`, and the number that it knows.
-fn held(n: u8, address: &str, proxy: &str) -> HeldPair {
+pub(super) fn held(n: u8, address: &str, proxy: &str) -> HeldPair {
     let pair = Pair::new(address.parse().unwrap(), proxy.parse().unwrap());
     HeldPair {
         participant: participant(n),
@@ -27,7 +27,7 @@ fn held(n: u8, address: &str, proxy: &str) -> HeldPair {
     }
 }
 
-fn message(author: &str, participant: Option<ParticipantSid>, body: &str) -> Event {
+pub(super) fn message(author: &str, participant: Option<ParticipantSid>, body: &str) -> Event {
     Event::MessageAdded(Message {
         index: 0,
         author: author.to_owned(),
@@ -47,7 +47,7 @@ fn state_updated() -> Event {
 }
 
 /// An entry in `slot`, under generation `generation` of the post-action webhook.
-fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> Entry {
+pub(super) fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> Entry {
     Entry {
         conversation: ConversationSid::from_bytes([1; 16]),
         slot,
@@ -77,19 +77,22 @@ fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> Entry {
     }
 }
 
-/// The account's endpoint in generation `generation`, in a conversation whose tail is of generation `tail`.
-fn endpoint(generation: u64, tail: Option<u64>) -> Endpoint {
-    let webhooks = Webhooks {
+pub(super) fn webhooks(generation: u64) -> Webhooks {
+    Webhooks {
         post_url: Some(WebhookUrl::parse("https://example.com").unwrap()),
         post_generation: generation,
         ..Webhooks::default()
-    };
+    }
+}
+
+/// The account's endpoint in generation `generation`, in a conversation whose tail is of generation `tail`.
+fn endpoint(generation: u64, tail: Option<u64>) -> Endpoint {
     let tail = Tail {
         conversation: ConversationSid::from_bytes([1; 16]),
         slot: 9,
         header: entry(9, tail, Vec::new()).header,
     };
-    Endpoint::of_account(&webhooks, &tail).unwrap()
+    Endpoint::of_account(&webhooks(generation), &tail).unwrap()
 }
 
 #[test]

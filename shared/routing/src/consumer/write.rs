@@ -19,7 +19,7 @@ pub struct CursorWrite {
     /// Where the condition fails and this holds, an earlier copy of the same write was carried out, and its answer was
     /// lost.
     pub repeated: Option<CursorCondition>,
-    /// What is written where the condition fails otherwise.
+    /// The write that is tried where the condition fails otherwise.
     pub instead: Option<Box<CursorWrite>>,
 }
 
@@ -217,7 +217,7 @@ impl CursorWrite {
         }
     }
 
-    /// Passes over what is owed to no recipient, without a lease. `ended`: nothing lies behind `next`, so the due time that
+    /// Passes over entries that owe nothing, without a lease. `ended`: nothing lies behind `next`, so the due time that
     /// was seen is cleared. The write does nothing where the cursor is not as it was seen, or another run has it.
     pub(crate) fn pass_over(seen: Seen<'_>, next: Position, ended: bool) -> CursorWrite {
         let mut assignments = vec![Assign::Next(next)];
@@ -283,5 +283,178 @@ impl Held {
         self.cursor.next = next;
         self.cursor.failures = 0;
         self.cursor.lanes = lanes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, Recipient};
+
+    const ME: [u8; 16] = [1; 16];
+    const ANOTHER: [u8; 16] = [2; 16];
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// At slot 3, with a due time and the lease of a run until second 50.
+    fn cursor(due_s: Option<i64>, owner: Option<[u8; 16]>) -> Cursor {
+        Cursor {
+            next: Position::slot(3),
+            due: due_s.map(at),
+            lease: owner.map(|owner| Lease {
+                owner,
+                until: at(50),
+            }),
+            ..Cursor::default()
+        }
+    }
+
+    /// The cursor after the write, or after what is written instead of it; `None`: another run was first.
+    fn written(write: &CursorWrite, found: Option<Cursor>) -> Option<Cursor> {
+        if write.condition.holds(found.as_ref()) {
+            return Some(write.apply(found));
+        }
+        match write.after_refusal(found.as_ref()) {
+            AfterRefusal::Done => found,
+            AfterRefusal::Write(instead) => Some(instead.apply(found)),
+            AfterRefusal::Lost => None,
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_taken_as_it_was_seen_and_from_no_other_run() {
+        let lease = Lease {
+            owner: ME,
+            until: at(70),
+        };
+        let moved = Cursor {
+            next: Position::slot(4),
+            ..cursor(None, None)
+        };
+        let seen = cursor(Some(20), None);
+        for (seen, found, expected) in [
+            (None, None, true),
+            (None, Some(cursor(None, None)), false),
+            (Some(&seen), Some(seen.clone()), true),
+            (Some(&seen), None, false),
+            (Some(&seen), Some(moved), false),
+            // Another run has it, or had it.
+            (Some(&seen), Some(cursor(None, Some(ANOTHER))), false),
+            (Some(&seen), Some(cursor(Some(9), None)), true),
+            // Another run has put it off since.
+            (Some(&seen), Some(cursor(Some(90), None)), false),
+            // The write was carried out, and its answer lost.
+            (Some(&seen), Some(cursor(Some(20), Some(ME))), true),
+        ] {
+            let seen = Seen {
+                cursor: seen,
+                at: at(10),
+            };
+            let write = CursorWrite::take(seen, Position::slot(3), lease);
+            let taken = written(&write, found.clone());
+            assert_eq!(taken.is_some(), expected, "{seen:?} {found:?}");
+        }
+        let late = Seen {
+            cursor: Some(&seen),
+            at: at(50),
+        };
+        let write = CursorWrite::take(late, Position::slot(3), lease);
+        assert!(written(&write, Some(cursor(Some(20), Some(ANOTHER)))).is_some());
+    }
+
+    #[test]
+    fn a_run_that_leaves_clears_the_due_time_that_it_found_and_no_other() {
+        let parting = |due_s: Option<i64>| Parting {
+            next: Position::slot(9),
+            failures: 0,
+            lanes: Vec::new(),
+            due: due_s.map(at),
+        };
+        for (found_s, due_s, there, expected) in [
+            (Some(20), None, cursor(Some(20), Some(ME)), Some(None)),
+            (
+                Some(20),
+                Some(80),
+                cursor(Some(20), Some(ME)),
+                Some(Some(80)),
+            ),
+            (None, Some(80), cursor(None, Some(ME)), Some(Some(80))),
+            (None, Some(80), cursor(Some(30), Some(ME)), Some(Some(30))),
+            (Some(20), None, cursor(Some(30), Some(ME)), Some(Some(30))),
+            (Some(20), None, cursor(Some(20), Some(ANOTHER)), None),
+            (Some(20), None, cursor(Some(20), None), None),
+        ] {
+            let held = Held {
+                owner: ME,
+                cursor: cursor(found_s, Some(ME)),
+            };
+            let write = CursorWrite::leave(&held, parting(due_s));
+            let left = written(&write, Some(there.clone()));
+            let expected = expected.map(|due_s| Cursor {
+                next: Position::slot(9),
+                ..cursor(due_s, None)
+            });
+            assert_eq!(left, expected, "{found_s:?} {due_s:?} {there:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_moves_from_where_its_mover_left_it_and_from_nowhere_else() {
+        let held = Held {
+            owner: ME,
+            cursor: cursor(None, Some(ME)),
+        };
+        let write = CursorWrite::advance(&held, Position::slot(5), Vec::new(), at(99));
+        let at_slot = |slot, owner| Cursor {
+            next: Position::slot(slot),
+            ..cursor(None, owner)
+        };
+        for (there, expected) in [
+            (at_slot(3, Some(ME)), true),
+            // The answer was lost.
+            (at_slot(5, Some(ME)), true),
+            (at_slot(4, Some(ME)), false),
+            // A replay has taken the lease away.
+            (at_slot(3, None), false),
+            (at_slot(5, Some(ANOTHER)), false),
+        ] {
+            let moved = written(&write, Some(there.clone()));
+            assert_eq!(moved.is_some(), expected, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_due_for_no_run_and_a_lane_stays_due() {
+        let lane = Lane {
+            recipient: Recipient::Number("+15550001111".parse::<Address>().unwrap()),
+            slot: 1,
+            due: at(40),
+            failures: 2,
+        };
+        let with = |due_s, lanes: &[Lane]| Cursor {
+            lanes: lanes.to_vec(),
+            ..cursor(due_s, None)
+        };
+        for (seen, ended, due_s) in [
+            (with(Some(5), &[]), true, None),
+            (with(Some(5), &[]), false, Some(5)),
+            (with(Some(30), &[]), false, Some(10)),
+            (with(Some(5), std::slice::from_ref(&lane)), true, Some(40)),
+            (with(None, &[]), true, None),
+        ] {
+            let write = CursorWrite::pass_over(
+                Seen {
+                    cursor: Some(&seen),
+                    at: at(10),
+                },
+                Position::slot(7),
+                ended,
+            );
+            let passed = written(&write, Some(seen.clone()));
+            let passed = passed.map(|cursor| (cursor.next.slot, cursor.due));
+            assert_eq!(passed, Some((7, due_s.map(at))), "{seen:?} {ended}");
+        }
     }
 }

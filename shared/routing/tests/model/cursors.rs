@@ -13,7 +13,7 @@ use super::Procedure;
 
 /// Whose cursor it is.
 pub(crate) type Whose = (ConversationSid, Consumer);
-/// What is sent to whom: the record's key.
+/// A message to a recipient: the record's key.
 pub(crate) type Message = (ConversationSid, u64, Recipient);
 
 #[derive(Default)]

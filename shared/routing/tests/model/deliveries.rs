@@ -145,7 +145,7 @@ impl Deliveries {
     /// What waits for nothing but the sweep.
     pub(crate) fn check_at_once(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
-        for whose in everybody(world) {
+        for whose in all_cursors(world) {
             let due = cursors.get(whose).and_then(|cursor| cursor.due);
             let unfinished = self.unfinished(world, &cursors, whose);
             promise!(
@@ -156,10 +156,11 @@ impl Deliveries {
         Ok(())
     }
 
-    /// The sweep has woken who lags, and the due poller has let them go on, once: who waits, waits for its own lane.
+    /// The sweep has woken each consumer that lags, and the poller has let it run once: a recipient that waits, waits for its
+    /// own lane.
     pub(crate) fn check_held_up(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
-        for whose in everybody(world).filter(|(_, consumer)| *consumer == Consumer::Relay) {
+        for whose in all_cursors(world).filter(|(_, consumer)| *consumer == Consumer::Relay) {
             let Some(cursor) = cursors.get(whose) else {
                 continue;
             };
@@ -175,10 +176,10 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Everybody has rung a few times more, though there was nothing to ring for.
+    /// Each conversation has rung a few times more, though there was nothing to ring for.
     pub(crate) fn check_at_rest(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
-        for whose in everybody(world) {
+        for whose in all_cursors(world) {
             let Some(cursor) = cursors.get(whose) else {
                 continue;
             };
@@ -196,7 +197,7 @@ impl Deliveries {
     /// The sweep and the due poller have come round often enough.
     pub(crate) fn check_end(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
-        for whose in everybody(world) {
+        for whose in all_cursors(world) {
             let unfinished = self.unfinished(world, &cursors, whose);
             promise!(unfinished.is_none(), "forgotten: {unfinished:?}");
             let cursor = cursors.get(whose);
@@ -290,7 +291,7 @@ impl Deliveries {
     }
 }
 
-fn everybody(world: &World) -> impl Iterator<Item = Whose> {
+fn all_cursors(world: &World) -> impl Iterator<Item = Whose> {
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
     let consumers = world.dispatch.consumers.clone();
     conversations.into_iter().flat_map(move |conversation| {
@@ -318,7 +319,7 @@ fn wants(filter: &Option<Vec<EventName>>, event: EventName) -> bool {
     filter.as_ref().is_none_or(|filter| filter.contains(&event))
 }
 
-/// All messages that are there and owed to somebody.
+/// All messages that are there, with each recipient to which one is owed.
 fn messages(world: &World, conversation: ConversationSid) -> Vec<Message> {
     let table = world.table.borrow();
     let there = |entry: &&Entry| {

@@ -1,5 +1,5 @@
-//! Who lets consumers run: rings, the sweep, the due poller; and what happens to them: the clock, replays, and at the end
-//! of each scenario the healthy continuation.
+//! What lets consumers run: rings, the sweep and the poller of due cursors. What happens to consumers: the clock, replays,
+//! and at the end of each scenario the healthy continuation.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::support;
 pub(crate) const SWEEP_DISTANCE_S: i64 = SWEEP_DISTANCE.as_secs() as i64;
 /// How long after its change an entry may come into the time index.
 const INDEX_LAG_S_MAX: i64 = 120;
-/// How long a request and its repetitions go on: those who write, and copies in the network.
+/// How long a request and its repetitions go on: those of writers, and copies in the network.
 pub(crate) const REQUEST_S_MAX: i64 = 60;
 /// How often a replay is asked for until there is something to go back over.
 const REPLAY_TRIES_MAX: usize = 12;
@@ -35,7 +35,7 @@ const ROUND_S: i64 = 40_000;
 /// What consumers share beside the table of logs.
 #[derive(Default)]
 pub(crate) struct Dispatch {
-    /// Empty: nobody reads the logs.
+    /// Empty: no consumer reads the logs.
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) cursors: RefCell<Cursors>,
     pub(crate) deliveries: RefCell<Deliveries>,
@@ -83,7 +83,7 @@ pub(crate) fn begin_woken(world: &World) {
     }
 }
 
-/// Wakes whoever lags behind what changed between the mark and the distance from now, and moves the mark.
+/// Wakes each consumer that lags behind a change between the mark and the distance from now, and moves the mark.
 pub(crate) async fn sweep(world: Rc<World>) {
     let _ = try_sweep(world).await;
 }
@@ -133,7 +133,7 @@ async fn try_sweep(world: Rc<World>) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Hands off what is due.
+/// Hands the conversations of due cursors off.
 pub(crate) async fn poll_due(world: Rc<World>) {
     for _ in 0..2 {
         step().await;
@@ -170,7 +170,7 @@ pub(crate) async fn replay(world: Rc<World>) {
     }
 }
 
-/// Time passes. Nobody's runs or requests take as long as it, unless they may.
+/// Time passes. A run or a request takes as long only where the scenario lets it stall.
 pub(crate) async fn tick(world: Rc<World>) {
     for _ in 0..3 {
         step().await;
@@ -244,7 +244,7 @@ pub(crate) fn go_on_in_health(world: &Rc<World>) -> Result<(), Broken> {
     }
     world.dispatch.deliveries.borrow().check_end(world)?;
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
-    // As often as it takes: nobody makes a consumer due that has nothing to do but pass over.
+    // As often as it takes: no sweep makes a consumer due that has nothing to do but pass over.
     for _ in 0..ROUNDS_MAX {
         for conversation in &conversations {
             for consumer in &world.dispatch.consumers {

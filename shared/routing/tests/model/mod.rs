@@ -24,7 +24,7 @@ pub(crate) use promises::Broken;
 pub(crate) use scenario::{run, run_read};
 pub(crate) use table::Kind;
 
-/// What is done otherwise than it should be.
+/// What a mutant does otherwise than it should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mutant {
     /// A kind of condition that is not looked at.
@@ -37,7 +37,7 @@ pub(crate) struct Mutant {
 pub(crate) enum Procedure {
     #[default]
     AsDesigned,
-    /// A slot that our own change took is taken for somebody else's.
+    /// A slot that our own change took is taken for another writer's.
     OwnChangeNotRecognized,
     /// A refusal counts although an earlier request with the plan had an unknown result.
     DoubtForgotten,
@@ -49,10 +49,10 @@ pub(crate) enum Procedure {
     /// A copied state is no version of the metadata.
     StateCopyNotCounted,
     NoLastLook,
-    /// Whose looks or whose time are used up does not make the consumer due that lags.
+    /// A run whose looks or time are used up does not make the consumer due that lags.
     NoWakeAtTheEnd,
     LastLookBeforeTheLeaseIsBack,
-    /// Who passes over what is owed to nobody does not look once more.
+    /// A run that passes over what is owed to no recipient does not look once more.
     NoLookAfterPassingOver,
     GapsPassedOver,
     /// A cursor moves though it does not stand where its mover saw it.
@@ -76,7 +76,7 @@ pub(crate) enum Procedure {
     /// A claim that has run out is anybody's.
     ClaimRunsOut,
     UnknownIsNotTaken,
-    /// Nobody looks whether a message was on its way when it was deleted.
+    /// No run looks whether an attempt was under way when a message was deleted.
     DeletedIsForgotten,
     /// A message that waited for another attempt when it was deleted is not noted as failed.
     DeletedWaitsForEver,

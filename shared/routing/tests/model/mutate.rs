@@ -101,7 +101,7 @@ pub(crate) fn entries(
     entries
 }
 
-/// What follows when a consumer has passed over what is owed to no recipient.
+/// What follows when a consumer has passed over entries that owe nothing.
 pub(crate) fn after_passing_over(then: Then, procedure: Procedure) -> Then {
     match procedure {
         Procedure::NoLookAfterPassingOver => Then::Stop,

@@ -105,7 +105,7 @@ impl Run<'_> {
             }
             look = store.look(self.conversation, self.deadline).await?;
         }
-        self.wake(consumer, &look).await
+        self.wake(consumer, &look).await.map(drop)
     }
 
     /// Does what a look asks for. `None`: the look is too old, and nothing was done.
@@ -150,16 +150,16 @@ impl Run<'_> {
         Ok(Some(then))
     }
 
-    /// Makes a consumer due that lags.
-    async fn wake(self, consumer: Consumer, look: &Look) -> Result<(), StoreError> {
+    /// Makes a consumer due that lags. Whether it lags.
+    async fn wake(self, consumer: Consumer, look: &Look) -> Result<bool, StoreError> {
         let Some(write) = self.lags(consumer, look).await? else {
-            return Ok(());
+            return Ok(false);
         };
         if self.write(consumer, &write).await?.is_some() {
             let (conversation, consumer) = (self.conversation, consumer.as_str());
             tracing::info!(%conversation, consumer, "{consumer} lags in conversation {conversation}, and is made due");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The write that makes a consumer due, if it is owed something that no run has come to.

@@ -52,16 +52,15 @@ pub(super) async fn purge(
     Ok(())
 }
 
-/// Whether a consumer has not passed the last slot, holds a lease, or has a lane.
+/// Whether a consumer has not passed the last slot, holds a lease, or has a lane. Each consumer that lags is made due: no
+/// ring comes for a conversation that is deleted, and the sweep may have passed by before an endpoint was set.
 async fn consumers_remain(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
+    let mut remain = false;
     for consumer in look.consumers() {
-        let lags = run.lags(consumer, look).await?;
         let busy = look
             .cursor(consumer)
             .is_some_and(|cursor| cursor.leased(run.now()) || !cursor.lanes.is_empty());
-        if lags.is_some() || busy {
-            return Ok(true);
-        }
+        remain |= run.wake(consumer, look).await? || busy;
     }
-    Ok(false)
+    Ok(remain)
 }

@@ -7,7 +7,7 @@ use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
 
-/// Does what is due by the tail of the log. `seen`: the time to which the timer was set.
+/// Closes or parks the conversation, if the tail of its log says that this is due. `seen`: the time to which the timer was set.
 pub(super) async fn fire(
     app: &App,
     conversation: ConversationSid,

@@ -1,7 +1,6 @@
 //! Cursors: how far each consumer has come, and the one write that moves them.
 //!
-//! What is written, and under which condition, is a value of [`routing`]; this module only turns it into DynamoDB's
-//! language.
+//! Each write and its condition come from [`routing`] as a value; this module only turns them into DynamoDB's language.
 
 mod expression;
 mod look;
