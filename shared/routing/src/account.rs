@@ -1,4 +1,4 @@
-//! What users configure for the whole account, and the settings in force for one conversation.
+//! The settings of the whole account, and the settings in force for one conversation.
 
 use crate::event_name::EventName;
 use crate::sid::ConversationServiceSid;

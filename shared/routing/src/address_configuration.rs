@@ -7,7 +7,7 @@ use crate::event_name::EventName;
 use crate::sid::{AddressConfigurationSid, ConversationServiceSid};
 use crate::webhook::Call;
 
-/// What to do with a message to an address when nothing holds its pair.
+/// The rule for a message to an address whose key no conversation holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressConfiguration {
     pub sid: AddressConfigurationSid,

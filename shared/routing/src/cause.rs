@@ -1,4 +1,4 @@
-//! What a decision knows besides facts: the time, new ids, and who or what causes the change.
+//! The part of a decision's input that is not read from the table: the time, new ids, and the cause of the change.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::account::SettingsInForce;
 use crate::sid::{ChangeId, ConversationSid, ParticipantSid, WebhookSid};
 use crate::source::Source;
 
-/// What every entry of one change has in common.
+/// The properties that all entries of one change share.
 #[derive(Clone, Copy, Debug)]
 pub struct Cause<'a> {
     pub fresh: &'a Fresh,

@@ -1,4 +1,4 @@
-//! What users ask by REST: each change is a decision from the facts and the wish.
+//! REST changes: each is a decision from the facts and the wish.
 //!
 //! Every change that routing, webhooks or readers depend on takes a slot of its conversation's log, as a message does.
 //! The edge has checked the wish: texts are within their limits, addresses have their grammar.

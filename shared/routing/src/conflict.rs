@@ -1,4 +1,4 @@
-//! A lost race: what stood where the conditions of a plan failed.
+//! A conflict: the items that made the conditions of a plan fail.
 
 use crate::binding::Binding;
 use crate::entry::Entry;
@@ -15,7 +15,7 @@ pub struct Conflict {
     pub in_doubt: bool,
 }
 
-/// What stood where a condition failed.
+/// The item that made a condition fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Nothing,

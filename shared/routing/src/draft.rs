@@ -1,4 +1,4 @@
-//! An entry in the making: events are pushed, and the header follows them.
+//! A draft of an entry: a decision pushes events, and the header follows them.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The log: what stands in a slot.
+//! The entry: the content of a slot.
 
 use std::fmt;
 
@@ -24,11 +24,11 @@ pub struct Entry {
     pub change: ChangeId,
     pub at: Timestamp,
     pub source: Source,
-    /// A REST change without `X-Twilio-Webhook-Enabled`: webhooks are not told.
+    /// A REST change without `X-Twilio-Webhook-Enabled`: no webhook is called for it.
     pub quiet: bool,
     pub events: Vec<Event>,
-    /// The journal's key of the message that the entry added, where the receiving number's own webhook is to hear of
-    /// it, captured or not.
+    /// The journal's key of the message that the entry added, if the receiving number's own webhook is called with
+    /// captured messages too.
     pub number_webhook: Option<MessageKey>,
     pub header: Header,
 }
@@ -64,7 +64,7 @@ impl Entry {
     }
 }
 
-/// Something that happened, in the words that webhooks use, with what they are told and the header does not hold.
+/// One event, under the name that webhooks use, with the parameters of webhooks that the header does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     ConversationAdded(Snapshot),

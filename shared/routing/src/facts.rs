@@ -1,4 +1,4 @@
-//! Facts: what the table held when it was read.
+//! Facts: the content of the table when it was read.
 
 use crate::account::AccountSettings;
 use crate::address_configuration::AddressConfiguration;

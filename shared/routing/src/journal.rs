@@ -84,7 +84,7 @@ pub struct Target {
     pub fallback: Option<Call>,
 }
 
-/// What becomes of the message.
+/// The journal entry of a message, and whether the plan writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Journaled {
     /// The journal entry that the plan writes.

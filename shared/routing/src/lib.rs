@@ -1,15 +1,17 @@
-//! What happens to a message, and to a conversation: decisions from values to values.
+//! Decisions on messages and conversations, from values to values.
 //!
-//! A decision takes facts (what the table holds), what was asked (an [`Inbound`] message or a change by REST)
-//! and everything that is not a fact ([`Fresh`]: the time, ids), and returns a [`Plan`]: the outcome, why, and every
-//! write with the condition under which alone it may happen.
-//! Whoever carries a plan out makes no choice of its own.
+//! A decision takes facts (the content of the table), a request (an [`Inbound`] message or a REST change) and values that
+//! are no facts ([`Fresh`]: the time, ids). It returns a [`Decision`], which can be a [`Plan`]: the outcome, its reason,
+//! and every write with the condition under which it may happen.
+//! The code that carries a plan out makes no choice of its own.
+//!
+//! Files depend on each other in one direction: values, then facts, then plans, then decisions. Every file imports a name
+//! from the file that defines it, and a test refuses cycles.
 //!
 //! Refused here: I/O, clocks, randomness, AWS, HTTP.
 //!
-//! The cast: [`route`](route()) decides for a message; [`change`] for what users ask by REST; [`Entry`] and
-//! [`Header`] are the log that both append to; [`consumer`] decides how its
-//! readers go on, and [`Cursor`] is the position of one;
+//! The cast: [`route`](route()) decides on a message; [`change`] on REST changes; [`Entry`] and [`Header`] are the log
+//! that both append to; [`consumer`] decides the steps of its readers, and [`Cursor`] is the position of one;
 //! [`Write`] and [`Conflict`] are the language of the table.
 
 mod account;

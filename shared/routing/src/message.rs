@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use crate::inbound::Media;
 use crate::sid::ParticipantSid;
 
-/// What a message says. Where it stands (its SID) follows from the entry that holds it.
+/// The content of a message. Its SID follows from the entry that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub index: u64,
-    /// An address, an identity, `system`, or what a user or a pre-action webhook made of it.
+    /// An address, an identity, `system`, or the name that a user or a pre-action webhook gave.
     pub author: String,
     /// The participant that wrote it; `None` for `system` and unknown authors.
     pub participant: Option<ParticipantSid>,
@@ -27,14 +27,14 @@ impl Message {
     pub const AUTHOR_CHARACTERS_MAX: usize = 256;
     pub const ATTRIBUTES_BYTES_MAX: usize = 4 * 1024;
 
-    /// Whether there is nothing to send: it was deleted, or the carrier brought nothing.
+    /// Whether there is nothing to send: a user deleted the text, or the carrier brought none.
     pub fn is_empty(&self) -> bool {
         self.body.is_empty() && self.media.is_empty()
     }
 }
 
-/// The current version of an edited or deleted message. It stands beside the entry that added the message, for what
-/// an event said never changes.
+/// The current version of an edited or deleted message. It stands beside the entry that added the message, because the
+/// content of an event never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
     /// The slot of the message.

@@ -1,4 +1,4 @@
-//! A conversation's metadata: what capture never touches.
+//! A conversation's metadata, which a plain capture never touches.
 
 use jiff::Timestamp;
 

@@ -7,13 +7,13 @@ use crate::inbound::CarrierName;
 use crate::sid::NumberSid;
 use crate::webhook::Call;
 
-/// When a number's own webhook is told of a message.
+/// The messages with which a number's own webhook is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InboundWebhook {
-    /// Only of messages that no conversation takes.
+    /// Only messages that no conversation captures.
     #[default]
     Unbound,
-    /// Of captured messages too; its reply to those is ignored.
+    /// Captured messages too; its reply to those is ignored.
     Always,
 }
 

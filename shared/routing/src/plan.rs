@@ -1,4 +1,4 @@
-//! Plans: what is to be written, and under which conditions. The language between decisions and the table.
+//! Plans: writes and their conditions. The language between decisions and the table.
 
 use jiff::Timestamp;
 
@@ -88,7 +88,7 @@ pub enum Write {
         participant: ParticipantSid,
         version: u64,
     },
-    /// When the clock is to look at the conversation next.
+    /// The next instant at which the clock looks at the conversation.
     PutTimer {
         conversation: ConversationSid,
         due: Timestamp,
@@ -96,7 +96,7 @@ pub enum Write {
     DeleteTimer {
         conversation: ConversationSid,
     },
-    /// When a deleted conversation may begin to be purged.
+    /// The instant from which a deleted conversation may be purged.
     PutPurge {
         conversation: ConversationSid,
         due: Timestamp,
@@ -106,15 +106,15 @@ pub enum Write {
         conversation: ConversationSid,
         revision: Revision,
     },
-    /// Blanks the text of the message in a slot; the slot, its id and its header stay. This is no erasure: what later
-    /// events told of the message stands in their own entries until the conversation is purged.
+    /// Blanks the text of the message in a slot; the slot, its id and its header stay. This is no erasure: later
+    /// events keep the text of the message in their own entries until the conversation is purged.
     Blank {
         conversation: ConversationSid,
         slot: u64,
     },
 }
 
-/// What must be true of an item for its write to happen.
+/// The condition of a write on its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     Absent,
@@ -127,7 +127,7 @@ pub enum Condition {
     None,
 }
 
-/// Which item a write touches.
+/// The item that a write touches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ItemKey {
     Slot(ConversationSid, u64),

@@ -1,8 +1,8 @@
-//! Who or what causes a change.
+//! The source of a change.
 
 use crate::address::Channel;
 
-/// Who or what caused a change, as webhooks are told.
+/// The source of a change, in the words that webhooks use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Sms,

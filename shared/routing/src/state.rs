@@ -36,7 +36,7 @@ impl State {
             .find(|state| state.as_str().eq_ignore_ascii_case(text))
     }
 
-    /// What becomes of a wish to go from this state to `to`. The one place that knows.
+    /// Whether a conversation may go from this state to `to`. No other code knows.
     pub fn to(self, to: State, reason: Reason) -> Transition {
         use State::*;
         match (self, to, reason) {
@@ -67,15 +67,15 @@ impl Reason {
     }
 }
 
-/// The answer of [`State::to`].
+/// The result of [`State::to`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
     Change,
-    /// Already there; nothing changes and nothing is told.
+    /// The conversation is in that state already: no change, no event.
     Same,
     /// Closed is final.
     Final,
-    /// Not a wish that anyone but the system may have.
+    /// Only the system may make this change.
     Forbidden,
 }
 

@@ -7,7 +7,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::{AccountSid, CarrierMessageSid, CarrierName};
+use crate::inbound::CarrierName;
+use crate::sid::{AccountSid, CarrierMessageSid};
 
 /// A journal record beside the [`JournalEntry`](crate::JournalEntry) of a readable message.
 #[derive(Clone, Debug, PartialEq, Eq)]

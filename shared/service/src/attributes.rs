@@ -1,4 +1,4 @@
-//! Attributes: a JSON object, kept as the text that came.
+//! Attributes: a JSON object, kept as the text that the caller sent.
 
 /// Why a text is not attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

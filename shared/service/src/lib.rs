@@ -1,7 +1,7 @@
 //! The use cases: receive a message; change conversations, participants, messages and settings.
 //!
-//! A use case gathers facts, lets `routing` decide, asks a pre-action webhook where the decision wants one, commits, and
-//! decides again where another writer got there first. It decides nothing itself.
+//! A use case gathers facts, lets `routing` decide, calls a pre-action webhook where the decision asks for it, commits,
+//! and decides again where another change was first. It decides nothing itself. One loop does this: `carry_out`.
 //!
 //! The cast: [`App`] is what a use case needs to act; [`receive`](receive()) is a message's journey; the functions named
 //! after a change are one REST change each; [`dispatch`] is what happens after a commit; [`Caller`] is the way to other

@@ -33,7 +33,7 @@ impl Deadline {
         Deadline(self.0.min(Instant::now() + time))
     }
 
-    /// The deadline, moved nearer: what comes after it needs `reserve`.
+    /// The deadline, moved nearer: the steps after it need `reserve`.
     pub fn less(self, reserve: Duration) -> Deadline {
         Deadline(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
@@ -207,7 +207,7 @@ where
         };
         if !error.as_service_error().is_some_and(&again) {
             match classify(&error) {
-                // What was sent before may have been done all the same.
+                // DynamoDB may have done an earlier attempt all the same.
                 Failure::Refused => {
                     let source = Box::new(error);
                     return Err(match unknown {

@@ -1,4 +1,4 @@
-//! Every key shape of the table, and nothing else. What each item is for stands in the crate's documentation.
+//! Every key shape of the table, and nothing else. The crate's documentation tells the purpose of each item.
 
 use jiff::Timestamp;
 use routing::{
@@ -21,7 +21,7 @@ pub(crate) struct IndexKey {
     pub(crate) sk: String,
 }
 
-/// Over how many partitions an index spreads what is written often, so that none takes more than a tenth of it.
+/// The number of partitions over which an index spreads frequent writes, so that none takes more than a tenth of them.
 pub const SHARDS: u8 = 16;
 /// The equal copies of the account's settings: every message reads one, and no item can serve more than 3,000 reads
 /// a second.
@@ -201,7 +201,7 @@ pub(crate) fn outbound(sid: CarrierMessageSid) -> Key {
     key(format!("O#{sid}"), "O")
 }
 
-/// The SID of what is sent to a participant for the message in a slot: the same, however often it is asked for.
+/// The SID of the message that we send to a participant for the message in a slot. The same input gives the same SID.
 /// `mms`: it has media.
 pub fn outbound_sid(
     conversation_sid: ConversationSid,

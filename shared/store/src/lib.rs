@@ -1,7 +1,7 @@
 //! The one table: keys, items, facts, commit. The only crate that knows DynamoDB.
 //!
 //! One table with two overloaded, sparse indexes that hold keys alone. It refuses to decide anything: it reads facts,
-//! carries plans out, and says what stood in the way.
+//! carries plans out, and returns the items that made conditions fail.
 //!
 //! # Entities
 //!
@@ -37,6 +37,7 @@
 //! | pattern | sequential calls | read units | write units: table + index |
 //! |---|---|---|---|
 //! | capture | 3 | 5 | 4 + 2 |
+//! | … after each lost slot from the second on | 2 more | 3 more: tail, number's partition, account | billed as if done |
 //! | … that makes the conversation active | 3 | 5 | 6 + 2, with timers 8 + 3 |
 //! | autocreation (a scoped webhook: 2 more) | 2 | 4 | 10 + 5 |
 //! | rejected by a pre-action webhook | 3 (bound: 4), one of them after the answer | 5–6 | 1 + 2 |
@@ -45,7 +46,7 @@
 //! | unreadable, also a duplicate | 1 | – | by size + 1 |
 //! | expired, then autocreation | 3 | 5 | 14 + 6, per further pair 2 + 1 |
 //! | participant added | 2 | 4; with an identity 2 | 6 + 3 |
-//! | participant moved to another proxy | 3 | 4 | 8 + 4 |
+//! | participant moved to another proxy | 2 | 4 | 8 + 4 |
 //! | … refused | 3 | 5 | billed as if done |
 //! | participant removed | 2 | 3 | 6 + 3 |
 //! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |

@@ -14,7 +14,7 @@ use crate::{Store, item, key};
 const NUMBER_PARTITION_ITEMS_MAX: i32 = 3;
 
 impl Store {
-    /// What is set up for a receiving address.
+    /// The number and the address configuration of a receiving address.
     pub async fn receiver_get(
         &self,
         address: &Address,
@@ -32,7 +32,7 @@ impl Store {
                 .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
                 .send()
         };
-        let found = attempt::read("read what is set up for an address", deadline, send).await?;
+        let found = attempt::read("read the settings of an address", deadline, send).await?;
         let (mut number, mut configuration) = (None, None);
         for item in found.items.unwrap_or_default() {
             match item.get(SORT_KEY) {
@@ -69,7 +69,7 @@ impl Store {
             .await
     }
 
-    /// In the order in which they were made.
+    /// In the order of their creation.
     pub async fn number_list(
         &self,
         page: &PageRequest,
@@ -102,7 +102,7 @@ impl Store {
             .await
     }
 
-    /// In the order in which they were made.
+    /// In the order of their creation.
     pub async fn address_configuration_list(
         &self,
         page: &PageRequest,

@@ -27,7 +27,7 @@ pub struct ChangeRequest<'a> {
     pub reply: Option<&'a PreActionReply>,
 }
 
-/// What the decision on a change depends on, read strongly. `own` is what this kind of change reads besides.
+/// The facts that the decision on a change depends on, read strongly. `own` belongs to the kind of change.
 #[derive(Clone, Debug)]
 pub struct ChangeFacts<F> {
     pub account: AccountSettings,

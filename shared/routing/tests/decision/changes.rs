@@ -1,6 +1,6 @@
 //! The decision on REST changes: a line per rule.
 
-use crate::support::{at, conversation, fresh, pair, participant};
+use crate::support::{PROXY, at, conversation, fresh, pair, participant};
 use crate::text::{c, text_of_writes};
 use crate::{TIMERS, a_message, account, appended, asking, entry, publish, tail};
 use routing::change::conversation::{self as conversations, ConversationEdit, NewConversation};
@@ -9,13 +9,13 @@ use routing::change::participant::{
     self as participants, AddFacts, NewParticipant, ParticipantEdit, UpdateFacts,
 };
 use routing::{
-    AccountSettings, Cause, ChangeFacts, ChangeRequest, ConversationServiceSid, Decision, Event,
-    Fresh, HeldPair, MessagingServiceSid, Metadata, Participant, PreActionEvent, PreActionReply,
-    PreActionResult, Reason, Refusal, Revision, Snapshot, Source, State, Tail, Timers,
-    close_expired,
+    AccountSettings, Binding, Cause, ChangeFacts, ChangeRequest, Conflict, ConversationServiceSid,
+    Decision, Event, Found, Fresh, HeldPair, ItemKey, Key, MessagingServiceSid, Metadata, Next,
+    Participant, PreActionEvent, PreActionReply, PreActionResult, Reason, Refusal, Revision,
+    Snapshot, Source, State, Tail, Timers, close_expired,
 };
 
-/// c1, as users see it, and what they ask.
+/// c1, as users see it, and a REST request.
 struct Rest {
     tail: Tail,
     metadata: Metadata,
@@ -241,8 +241,8 @@ fn text_of_decision<T>(decision: Decision<T>) -> String {
 }
 
 fn check_all(rows: &[(String, &str)]) {
-    for (told, expected) in rows {
-        assert_eq!(told, expected);
+    for (text, expected) in rows {
+        assert_eq!(text, expected);
     }
 }
 
@@ -623,7 +623,7 @@ fn an_edited_message_has_a_revision_and_a_deleted_one_is_blank() {
 fn no_change_takes_last_activity_back() {
     let mut rest = Rest::new();
     rest.tail.header.last_activity = at(100);
-    for told in [
+    for text in [
         rest.to(State::Inactive),
         rest.to(State::Closed),
         rest.timers(0, 0),
@@ -632,7 +632,7 @@ fn no_change_takes_last_activity_back() {
         rest.remove(),
         rest.post(None),
     ] {
-        assert!(told.contains(" t100 "), "{told}");
+        assert!(text.contains(" t100 "), "{text}");
     }
 }
 
@@ -669,4 +669,165 @@ fn an_event_tells_the_conversation_as_it_is_after_the_change() {
         (State::Inactive, at(30))
     );
     assert_eq!((tail.slot, tail.header.state), (6, State::Inactive));
+}
+
+#[test]
+fn a_claim_that_meets_another_is_refused_unless_its_holder_is_past_its_closing_time() {
+    let holder = || Tail {
+        conversation: conversation(2),
+        ..tail()
+    };
+    let binding = Binding {
+        conversation: conversation(2),
+        participant: participant(2),
+        service: ConversationServiceSid::DEFAULT,
+        since: at(0),
+    };
+    let key = || ItemKey::Binding(Key::Pair(pair(3)));
+    let identity = || ItemKey::Identity(conversation(1), "ann".to_owned());
+    let slot = || ItemKey::Slot(conversation(1), 6);
+    let expired = |tail: &mut Tail| tail.header.last_activity = at(-600);
+    for (found, next, expired_holder, expected) in [
+        (
+            (key(), Found::Binding(binding)),
+            Next::ReadTail(conversation(2)),
+            false,
+            "KeyBound c2",
+        ),
+        (
+            (key(), Found::Binding(binding)),
+            Next::ReadTail(conversation(2)),
+            true,
+            "close: release 1 of c2; release 2 of c2; state c2 closed; no timer c2; \
+             c2/6 onConversationStateUpdated(active closed TIMER) = closed m3 e10 t30 ()",
+        ),
+        (
+            (identity(), Found::Record),
+            Next::DecideAtOnce,
+            false,
+            "IdentityTaken",
+        ),
+        // Another change of the conversation was first: only new facts tell.
+        (
+            (slot(), Found::Nothing),
+            Next::Gather,
+            false,
+            "claim 3 for c1; claim identity ann; participant of c1 v1; \
+             c1/6 onParticipantAdded = active m3 e10 t0 (1 2 3)",
+        ),
+    ] {
+        let rest = Rest::new();
+        let text = rest.add_with(Some("ann"), Some(3), |facts| {
+            let wish = NewParticipant {
+                identity: Some("ann".to_owned()),
+                pair: Some(pair(3)),
+                attributes: "{}".to_owned(),
+            };
+            let Decision::Do(plan) = participants::add(&wish, facts, rest.request(None)) else {
+                panic!("nothing is known to be in the way yet");
+            };
+            let conflict = Conflict {
+                found: vec![found],
+                in_doubt: false,
+            };
+            assert_eq!(facts.learn(conflict, &plan.writes), next);
+            let mut holder = holder();
+            if expired_holder {
+                expired(&mut holder);
+            }
+            facts.learn_tail(Some(holder));
+        });
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn a_name_that_another_conversation_has_is_refused() {
+    let mut facts = ChangeFacts::new(account(), None, ());
+    let wish = NewConversation {
+        messaging_service: MessagingServiceSid::DEFAULT,
+        friendly_name: None,
+        unique_name: Some("taken".to_owned()),
+        attributes: "{}".to_owned(),
+        state: State::Active,
+        inactive_s: None,
+        closed_s: None,
+    };
+    let rest = Rest::new();
+    let Decision::Do(plan) = conversations::create(&wish, &facts, rest.request(None)) else {
+        panic!("nothing is known to be in the way yet");
+    };
+    let name = ItemKey::Name(ConversationServiceSid::DEFAULT, "taken".to_owned());
+    let conflict = Conflict {
+        found: vec![(name, Found::Name(conversation(2)))],
+        in_doubt: false,
+    };
+    assert_eq!(facts.learn(conflict, &plan.writes), Next::DecideAtOnce);
+    assert_eq!(
+        conversations::create(&wish, &facts, rest.request(None)),
+        Decision::Refuse(Refusal::NameTaken(conversation(2)))
+    );
+}
+
+#[test]
+fn a_conversation_past_its_closing_time_is_closed_before_a_change_and_deleted_as_it_is() {
+    let mut rest = Rest::new();
+    rest.tail.header.last_activity = at(-600);
+    let closes = "close: release 1 of c1; release 2 of c1; state c1 closed; no timer c1; \
+                  c1/6 onConversationStateUpdated(active closed TIMER) = closed m3 e10 t30 ()";
+    for text in [
+        rest.to(State::Inactive),
+        rest.add(None, Some(3)),
+        rest.update_participant(ParticipantEdit::default(), false),
+        rest.remove(),
+        rest.post(None),
+        rest.edit_message(None, "new"),
+        rest.delete_message(None),
+    ] {
+        assert_eq!(text, closes);
+    }
+    assert!(rest.delete().ends_with("terminal"), "{}", rest.delete());
+}
+
+#[test]
+fn a_participant_has_a_proxy_address_of_ours_and_an_address_of_others() {
+    let rest = Rest::new();
+    for (address_is_ours, proxy_is_ours, expected) in [
+        (false, false, "ProxyIsNotOurs"),
+        (true, false, "ProxyIsNotOurs"),
+        (true, true, "AddressIsOurs"),
+    ] {
+        let text = rest.add_with(None, Some(3), |facts| {
+            facts.own = AddFacts {
+                address_is_ours,
+                proxy_is_ours,
+            };
+        });
+        assert_eq!(text, expected);
+    }
+    let moves = |to: &str| ParticipantEdit {
+        proxy: Some(to.parse().unwrap()),
+        ..ParticipantEdit::default()
+    };
+    assert_eq!(
+        rest.update_participant(moves("+15550008888"), false),
+        "ProxyIsNotOurs"
+    );
+    // A proxy address that stays is not looked up.
+    assert_eq!(rest.update_participant(moves(PROXY), false), "nothing");
+}
+
+#[test]
+fn a_conversation_of_another_service_is_not_found() {
+    let mut rest = Rest::new();
+    rest.tail.header.service = ConversationServiceSid::from_bytes([5; 16]);
+    for text in [
+        rest.to(State::Closed),
+        rest.delete(),
+        rest.add(None, Some(3)),
+        rest.post(None),
+        rest.delete_message(None),
+    ] {
+        assert_eq!(text, "NotFound");
+    }
 }

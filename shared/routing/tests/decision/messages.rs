@@ -541,7 +541,7 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
             Case::expired().configured(true).asks(None),
             "ask onConversationAdd new",
         ),
-        // What falls through asks nobody.
+        // A fall-through calls no pre-action webhook.
         (
             Case::new().own_webhook().asks(None),
             "forwarded by number-webhook: journal with text",
@@ -852,7 +852,7 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
         (key, Found::Journal(Box::new(journaled.clone())))
     };
     let metadata = || (ItemKey::Metadata(conversation(1)), Found::Nothing);
-    // What was found, how many slots were lost, what is next, and the slot of the tail then.
+    // The items that were found, the number of lost slots, the next step, and the slot of the tail then.
     for (found, lost, expected, tail) in [
         (vec![slot()], 1, Next::Decide, 6),
         (vec![slot()], 2, Next::ReadTail(conversation(1)), 5),

@@ -154,6 +154,6 @@ pub(crate) fn text_of_writes(writes: &[Write]) -> String {
         writes.len(),
         "two writes touch one item: {writes:?}"
     );
-    let told: Vec<String> = writes.iter().map(text_of_write).collect();
-    told.join("; ")
+    let texts: Vec<String> = writes.iter().map(text_of_write).collect();
+    texts.join("; ")
 }

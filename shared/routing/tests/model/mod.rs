@@ -37,7 +37,7 @@ pub(crate) struct Mutant {
 pub(crate) enum Procedure {
     #[default]
     AsDesigned,
-    /// A slot that our own change took is taken for another writer's.
+    /// A slot that our own change took counts as another change's.
     OwnChangeNotRecognized,
     /// A refusal counts although an earlier request with the plan had an unknown result.
     DoubtForgotten,

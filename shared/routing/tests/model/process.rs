@@ -1,4 +1,4 @@
-//! The processes, as the store and the use cases are to carry them out: every call of the table is one step.
+//! The processes, as the store and the use cases carry them out: every call of the table is one step.
 
 use std::rc::Rc;
 
@@ -18,8 +18,8 @@ use super::table::Item;
 use super::world::{World, step};
 use crate::support;
 
-/// How often a request decides before it gives up. Every decision but the first answers somebody else's progress, and
-/// scenarios have few others.
+/// How often a request decides before it gives up. Every decision but the first follows the progress of another request,
+/// and scenarios have few requests.
 const DECISIONS_MAX: usize = 40;
 
 /// Handles one delivery of a message by its carrier.
@@ -165,7 +165,7 @@ async fn binding(world: &World, key: &Key) -> Option<ConversationSid> {
     }
 }
 
-/// What a user asks by REST. What it is about is chosen, by chance, among what is there when it begins.
+/// A REST change. Its subject is chosen by chance, among the records that exist when it begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
     Create(Option<String>),
@@ -200,7 +200,7 @@ impl Seen {
     }
 }
 
-/// What a change is about.
+/// The records that a change concerns.
 struct Subject {
     conversation: ConversationSid,
     participant: Option<ParticipantSid>,
@@ -307,7 +307,7 @@ fn slot_of(writes: &[Write]) -> Option<(ConversationSid, u64)> {
     })
 }
 
-/// Closes the conversation if its closing time has passed; whether there was something to do.
+/// Closes the conversation if its closing time has passed; returns whether it had passed.
 async fn close(world: &World, tail: &Tail) -> bool {
     let (account, fresh) = (world.account.borrow().clone(), world.fresh(0));
     let cause = Cause {

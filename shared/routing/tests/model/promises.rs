@@ -1,4 +1,4 @@
-//! The promises of DESIGN §3, as far as routing keeps them, checked whenever no commit is half visible.
+//! The promises that routing keeps, checked whenever no commit is half visible.
 //!
 //! Every log is folded, entry by entry, into what it says; then everything beside the log must agree with it.
 
@@ -25,7 +25,7 @@ macro_rules! promise {
     };
 }
 
-/// What a REST change wanted; its event must tell the state before it with just this changed.
+/// The wish of a REST change. Its event must tell the state before it with only this changed.
 #[derive(Clone, Debug)]
 pub(crate) enum Edit {
     Conversation(ConversationEdit),
@@ -33,11 +33,11 @@ pub(crate) enum Edit {
     Message(MessageEdit),
 }
 
-/// What the outside world was told, and what the logs have said so far.
+/// The responses to carriers and callers, and the content of the logs so far.
 #[derive(Clone, Default)]
 pub(crate) struct History {
     pub(crate) edits: HashMap<ChangeId, Edit>,
-    /// Answers to carriers: the message, and the word.
+    /// Responses to carriers: the message, and the outcome's word.
     pub(crate) answered: Vec<(MessageKey, &'static str)>,
     /// REST changes whose response was a success.
     pub(crate) acknowledged: Vec<(ConversationSid, ChangeId)>,
@@ -268,7 +268,7 @@ impl History {
                 let timer = table.item(&ItemKey::Timer(conversation));
                 promise!(
                     matches!(timer, Some(Item::Timer(at)) if *at <= due),
-                    "timers: {conversation} is due, and nobody would wake it"
+                    "timers: {conversation} is due, and no timer wakes it"
                 );
             }
         }
@@ -403,7 +403,7 @@ impl Log {
         );
         let (mut state, mut index) = (before.state, before.message_index);
         for event in &entry.events {
-            let told = self.take(
+            let fits = self.take(
                 event,
                 slot,
                 &mut state,
@@ -411,7 +411,7 @@ impl Log {
                 edits.get(&entry.change),
             );
             promise!(
-                told,
+                fits,
                 "slot {slot} of {conversation} tells what was not so: {event:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! Scenarios: how the table begins, who comes, and in which order everybody moves; all of it told by one seed.
+//! Scenarios: the first state of the table, the requests, and the order of all steps. One seed gives all of it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub(crate) const TIMERS: Timers = Timers {
 /// The ids of changes up to this belong to how the table begins.
 pub(crate) const BASE_CHANGES_MAX: u32 = 100;
 
-/// Somebody who comes.
+/// One request, or one event of the surroundings.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     /// A message of the first or the second consumer.
@@ -71,7 +71,7 @@ enum Role {
 
 use Role::*;
 
-/// Who may meet whom: small casts, so that those who matter to each other meet often.
+/// The roles that meet. Casts are small, so that roles which concern each other meet often.
 const CASTS: [&[Role]; 11] = [
     &[Message(0), Copies(0), Message(1), Post, Close, Remove],
     &[Message(0), Copies(0), Remove, AddPair(0), Close, Delete],
@@ -187,7 +187,7 @@ fn traced(world: &World, outcome: Result<(), Broken>) -> Result<(), Broken> {
     }
 }
 
-/// Who writes what consumers read, and meets them.
+/// The roles that write entries while consumers read.
 const READ_CASTS: [&[Role]; 12] = [
     &[Message(0), Post, Rename],
     &[Post, Rename],
@@ -351,7 +351,7 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
     traced(&world, outcome)
 }
 
-/// When what the writes append was made.
+/// The time of the entry that the writes append.
 pub(crate) fn made_at(writes: &[Write]) -> Option<Timestamp> {
     writes.iter().find_map(|write| match write {
         Write::Append(entry) => Some(entry.at),

@@ -1,4 +1,4 @@
-//! The scheduler: lets everybody take their steps in any order, and crash.
+//! The scheduler: it lets all tasks take their steps in any order, and crash.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,7 +51,7 @@ impl Task {
     }
 }
 
-/// Until nobody moves any more. `check` is called whenever the table has changed and no commit is half visible.
+/// Runs until no task can move. `check` is called whenever the table has changed and no commit is half visible.
 pub(crate) fn schedule(
     world: &Rc<World>,
     mut tasks: Vec<Task>,
@@ -88,7 +88,7 @@ pub(crate) fn schedule(
             world.dispatch.delayed.borrow().len(),
             world.dispatch.cursors.borrow().unindexed.len(),
         ];
-        // Indexing alone keeps nobody going.
+        // Index entries that become visible do not keep a scenario going.
         if events[..5].iter().all(|count| *count == 0) {
             break;
         }

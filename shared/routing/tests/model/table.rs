@@ -34,7 +34,7 @@ pub(crate) enum Item {
     Revision(Revision),
 }
 
-/// A transaction that has begun. It finishes by itself, whatever becomes of who sent it.
+/// A transaction that has begun. It finishes by itself, even if its sender crashes.
 #[derive(Clone)]
 struct Commit {
     id: u64,
@@ -65,7 +65,7 @@ pub(crate) struct Table {
     pub(crate) state_copies_uncounted: bool,
     /// Counts the changes of visible items.
     pub(crate) changes: u64,
-    /// Entries that became visible since somebody looked: when they were made, and whose log has grown.
+    /// Entries that became visible since the last look: their time, and the conversation whose log has grown.
     pub(crate) appended: Vec<(Timestamp, ConversationSid)>,
 }
 

@@ -1,4 +1,4 @@
-//! What processes share: the table, the clock, the settings, chance, and the history of what was promised to whom.
+//! The shared state of all processes: the table, the clock, the settings, chance, and the history of responses.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -56,12 +56,12 @@ pub(crate) struct World {
     pub(crate) messages: Vec<Inbound>,
     pub(crate) keys: Vec<MessageKey>,
     pub(crate) pairs: [Pair; 2],
-    /// The facts that nobody changes.
+    /// The facts that no process changes.
     pub(crate) facts: Facts,
     pub(crate) account: RefCell<AccountSettings>,
     pub(crate) broken: RefCell<Option<Broken>>,
     pub(crate) now: Cell<i64>,
-    /// Counts the steps of everybody.
+    /// Counts the steps of all tasks.
     pub(crate) steps: Cell<u64>,
     /// The commit that the process which moved last waits for.
     pub(crate) waits_for: Cell<Option<u64>>,
@@ -147,7 +147,7 @@ impl World {
         support::at(self.now.get())
     }
 
-    /// Another change; `message` asked for it, or nobody (0).
+    /// The ids of another change. `message` is the message that causes it; 0: none.
     pub(crate) fn fresh(&self, message: u32) -> Fresh {
         self.fresh.set(self.fresh.get() + 1);
         support::fresh(self.fresh.get(), message, self.now())
@@ -367,10 +367,10 @@ fn summary(conflict: &Conflict) -> Vec<&routing::ItemKey> {
     conflict.found.iter().map(|(key, _)| key).collect()
 }
 
-/// Lets the others go on; what follows, up to the next `step`, is one atomic step.
+/// Lets other tasks take steps. The code up to the next `step` is one atomic step.
 pub(crate) async fn step() {
-    let mut went_on = false;
-    poll_fn(|_| match std::mem::replace(&mut went_on, true) {
+    let mut waited = false;
+    poll_fn(|_| match std::mem::replace(&mut waited, true) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     })

@@ -1,4 +1,4 @@
-//! Builders that both tests use: a handful of addresses, messages and ids, each told by a small number.
+//! Builders that both tests use: a handful of addresses, messages and ids, each named by a small number.
 
 use jiff::Timestamp;
 use routing::{
@@ -41,7 +41,7 @@ pub(crate) fn participant(n: u32) -> ParticipantSid {
     ParticipantSid::from_bytes(bytes(n, 0))
 }
 
-/// Whatever no fact tells, for the `n`th change of a test, which was asked for by message `message` (0: by REST).
+/// The time and ids of the `n`th change of a test, which message `message` causes (0: a REST request).
 pub(crate) fn fresh(n: u32, message: u32, now: Timestamp) -> Fresh {
     Fresh {
         now,

@@ -1,4 +1,4 @@
-//! The small items: claims of names and identities, and what falls due.
+//! The small items: claims of names and identities, timers and purge jobs.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What is written is read back, and the hot items stay small.
+//! Every item comes back as it was written, and the frequent items stay small.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use routing::{
 use crate::item::{self, Item};
 use crate::table::GSI2;
 
-/// What one write unit pays for.
+/// One write unit pays for so many bytes.
 const KILOBYTE: usize = 1024;
 
 fn at(second: i64) -> Timestamp {
@@ -180,7 +180,7 @@ fn every_event_comes_back_as_it_was() {
         date_created: at(-60),
         message: edited,
     };
-    let mut with_media = message(Some(9), "somebody else", "");
+    let mut with_media = message(Some(9), "another author", "");
     with_media.media = vec![media(None), media(Some(70_000))];
     with_media.attributes = r#"{"b":[]}"#.to_owned();
     for events in [
@@ -229,12 +229,12 @@ fn every_event_comes_back_as_it_was() {
             }
         }
     }
-    let told = Entry {
+    let entry = Entry {
         number_webhook: Some(journal(Outcome::Unroutable).inbound.key),
         ..capture("", "hi")
     };
-    let item = item::entry::to_item(&told, false).unwrap();
-    assert_eq!(item::entry::from_item(item).unwrap(), told);
+    let item = item::entry::to_item(&entry, false).unwrap();
+    assert_eq!(item::entry::from_item(item).unwrap(), entry);
     let bare = Header {
         state: State::Closed,
         pairs: Vec::new(),
