@@ -1,9 +1,8 @@
 //! The two DynamoDBs that the tests run on: AWS's own DynamoDB Local, and the embedded engine of the local stack.
 //!
-//! Each is started once for a test process, when the first test asks, and ends with the process. Tests share it:
-//! a table of one's own, with a name of its own, is what keeps them apart. Nothing is skipped: what is missing
-//! fails every test that needs it, with what to install. The first run downloads DynamoDB Local (48 MB) through
-//! Maven into `target/`.
+//! Each is started once for a test process, when the first test asks, and ends with the process. Tests share it: each
+//! test has a table with a name of its own. No test is skipped: a missing program fails every test that needs it, and the
+//! message says what to install. The first run downloads DynamoDB Local (48 MB) through Maven into `target/`.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -17,7 +16,7 @@ use std::time::Duration;
 /// Which DynamoDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
-    /// DynamoDB Local, a Java program; or whatever `CROSSPOINT_TEST_DYNAMODB_ENDPOINT` names.
+    /// DynamoDB Local, a Java program; or the engine that `CROSSPOINT_TEST_DYNAMODB_ENDPOINT` names.
     DynamoDbLocal,
     /// `local::engine`, in memory, in this process.
     Embedded,
@@ -216,7 +215,7 @@ fn port_of(java: &mut Child) -> Result<u16, String> {
     thread::spawn(move || {
         let mut line = String::new();
         let result = BufReader::new(stdout).read_line(&mut line).map(|_| line);
-        // Nobody listens any more if it came too late.
+        // The receiver is gone if the line came too late.
         let _ = read.send(result);
     });
     let line = line
@@ -243,7 +242,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
-    /// `ListTables`, as a client would ask, with a signature that nobody checks.
+    /// `ListTables`, as a client would ask, with a signature that no engine checks.
     fn list_tables(endpoint_url: &str) -> String {
         let address = endpoint_url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();

@@ -1,5 +1,5 @@
-//! Somebody else's server: a real HTTP server on a free port of loopback, which remembers what it was told and answers
-//! as a test wants.
+//! The server of another party: a real HTTP server on a free port of loopback. It keeps the requests that it received, and
+//! replies as a test wants.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -140,9 +140,9 @@ impl Receiver {
             let (log, say) = (log.clone(), say.clone());
             async move {
                 let received = read(request).await;
-                let say = say.lock().expect("nobody panics with it in hand").clone();
+                let say = say.lock().expect("no thread panics with the lock").clone();
                 log.lock()
-                    .expect("nobody panics with it in hand")
+                    .expect("no thread panics with the lock")
                     .push(received.clone());
                 let Reply {
                     status,
@@ -176,7 +176,7 @@ impl Receiver {
 
     /// From now on it answers so.
     pub fn answer(&self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        *self.answer.lock().expect("nobody panics with it in hand") = Arc::new(Box::new(answer));
+        *self.answer.lock().expect("no thread panics with the lock") = Arc::new(Box::new(answer));
     }
 
     /// Everything that came, as soon as it is so many.
@@ -199,7 +199,7 @@ impl Receiver {
     pub fn received(&self) -> Vec<Received> {
         self.received
             .lock()
-            .expect("nobody panics with it in hand")
+            .expect("no thread panics with the lock")
             .clone()
     }
 }

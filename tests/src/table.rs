@@ -26,7 +26,7 @@ pub struct TestTable {
     engine: EngineKind,
 }
 
-/// What is to be deleted.
+/// The place of the table, which is deleted with it.
 #[derive(Debug)]
 struct Owned {
     endpoint: String,

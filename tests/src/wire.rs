@@ -27,7 +27,7 @@ pub enum Fault {
     TransactionInProgress,
     /// Too many requests; nothing is done.
     Throttled,
-    /// DynamoDB fails; nothing is done, but who asks can't know.
+    /// DynamoDB fails; nothing is done, but the caller can't know.
     ServerError,
     /// DynamoDB does it, and the answer is lost.
     AnswerLost,
@@ -153,9 +153,7 @@ impl Wire {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("nobody panics with the wire in hand")
+        self.state.lock().expect("no thread panics with the lock")
     }
 
     fn fault(&self, operation: &str, body: &str) -> Option<Fault> {

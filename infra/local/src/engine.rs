@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// An open database that nobody serves yet.
+/// An open database that no server serves yet.
 ///
 /// On disk it holds its data directory alone, until it, or what was served from it, has ended.
 pub struct Engine {
@@ -123,7 +123,7 @@ impl ServedEngine {
             stop,
             mut server,
         } = self;
-        // Nobody listens any more if the server has ended by itself.
+        // A server that has ended by itself does not listen any more.
         let _ = stop.send(());
         if tokio::time::timeout(STOP_WAIT_MAX, &mut server)
             .await
@@ -164,8 +164,8 @@ pub enum EngineError {
 const DATABASE_FILE: &str = "table.db";
 const LOCK_FILE: &str = "lock";
 
-/// How long [`ServedEngine::stop`] waits for requests that have begun. One takes milliseconds; what is longer is
-/// a client that sent half of one.
+/// How long [`ServedEngine::stop`] waits for requests that have begun. One takes milliseconds; only a
+/// client that sent half of one takes longer.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Stream records kept, over all tables. The stream is only a doorbell, and the local reader is milliseconds
@@ -225,7 +225,7 @@ fn open_prepared(path: &Path) -> Result<Database, EngineError> {
     open().map_err(|source| failed("open the database", path, source))
 }
 
-/// The lock file keeps other engines away; this is for somebody's database browser.
+/// The lock file keeps other engines away; a database browser may still hold the database for a moment.
 const PREPARATION_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A directory under the system's temporary directory, removed when dropped.
@@ -244,7 +244,7 @@ impl ScratchDirectory {
             CREATED.fetch_add(1, Ordering::Relaxed),
             since_epoch.as_nanos(),
         ));
-        // Not `create_dir_all`: what is there already is somebody else's.
+        // Not `create_dir_all`: a directory that exists belongs to another program.
         fs::create_dir(&path)
             .map_err(|source| failed("create the temporary directory", &path, source))?;
         Ok(Self { path })

@@ -18,10 +18,10 @@ pub struct Tasks {
     permits: Arc<Semaphore>,
 }
 
-/// How many conversations' consumers run at once. What comes on top waits: an endpoint that hangs keeps each of its
+/// How many conversations' consumers run at once. Further conversations wait: an endpoint that hangs keeps each of its
 /// conversations for 15 s, and others must find room beside them.
 const RUNNING_MAX: usize = 2_000;
-/// How often it is looked whether they have ended.
+/// How often [`Tasks::wait`] looks whether all runs have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 impl Tasks {
@@ -49,7 +49,7 @@ impl Tasks {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
-        self.running.lock().expect("nobody panics with it in hand")
+        self.running.lock().expect("no thread panics with the lock")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The doorbell: rings that are lost, doubled, late, in disorder or unreadable harm nothing, and nobody waits for them.
+//! The doorbell: rings that are lost, doubled, late, in disorder or unreadable harm nothing, and no run waits for them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -373,8 +373,8 @@ async fn runs_at_once_tell_each_event_once(system: TestSystem) {
     assert_eq!(parameters(&receiver.received(), "Sequence"), sequences);
 }
 
-/// Whoever is rung for while another run has the cursor leaves; that other run looks once more when it has given the
-/// cursor back.
+/// A run that finds the cursor leased by another run leaves. The other run looks at the log once more when it has given
+/// the cursor back.
 async fn a_ring_while_a_run_is_leaving_is_not_lost(system: TestSystem) {
     const ROUNDS: u64 = 40;
     let receiver = hearing(&system).await;
@@ -401,7 +401,7 @@ async fn a_lost_ring_is_found_by_the_sweep(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
-    // Nobody rings. The clock of the local stack, through its door.
+    // No ring comes. The clock of the local stack, through its door.
     system.advance_by_door("PT6M").await;
     let received = receiver.wait_for(3).await;
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2"]);
@@ -570,7 +570,7 @@ async fn in_two_moments(system: &TestSystem) {
     }
 }
 
-/// A run looks for more a bounded number of times; whoever rings meanwhile leaves what came to it.
+/// A run looks for more a bounded number of times. Another run that a ring begins meanwhile leaves the work to it.
 async fn what_comes_while_a_run_is_at_work_is_told_though_the_run_ends(system: TestSystem) {
     const EVENTS: usize = 230;
     let created = system.post("/v1/Conversations", &[]).await.expect(201);
@@ -609,7 +609,7 @@ async fn rename(system: &TestSystem, path: &str, number: usize) {
     system.post_with_webhooks(path, &form).await.expect(200);
 }
 
-/// Somebody makes a cursor due that a run has; when the run leaves, it still is.
+/// Another run makes a cursor due that a run has leased; when that run leaves, the cursor is still due.
 async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(500))).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
@@ -628,7 +628,7 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
     });
     assert!(made.is_some(), "it was not due");
     assert_eq!(due(&system).await, [sid]);
-    // Until somebody has looked.
+    // Until a run has looked.
     system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
     assert_eq!(receiver.received().len(), 1);
@@ -743,7 +743,7 @@ async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
     }
 }
 
-/// An entry, a cursor, and a journal entry that nobody can read.
+/// An entry, a cursor, and a journal entry that can't be read.
 async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;

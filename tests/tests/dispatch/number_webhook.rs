@@ -323,7 +323,7 @@ async fn always_begins_with_the_next_message(system: TestSystem) {
     system.message(&sid(2), ADA, OURS, "after").await;
     settle(&system, &conversation).await;
     assert_eq!(bodies(&application), ["after"]);
-    // Off and on again: what came in between is nobody's.
+    // Off and on again: no consumer is owed the messages in between.
     change(&system, &[("InboundWebhook", "unbound")]).await;
     system.message(&sid(3), ADA, OURS, "in between").await;
     change(&system, &[("InboundWebhook", "always")]).await;

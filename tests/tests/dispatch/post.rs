@@ -570,7 +570,7 @@ async fn changes_of_messages_are_told_with_exactly_these_parameters(system: Test
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     let attributes = r#"{"urgent":true}"#;
     let mut sequence = 2;
-    // By nobody in particular, and by one who takes part.
+    // Without an author, and by a participant.
     for (index, form, author, by) in [
         (0, vec![("Body", "hello")], "system", json!({})),
         (

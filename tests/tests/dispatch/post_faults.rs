@@ -143,7 +143,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSyste
     system.run(&conversation).await;
     assert_eq!(receiver.received().len(), 1);
     for (attempts, delay_s) in (1..).zip(RETRY_DELAYS_S) {
-        // Before its time nothing is tried, whoever rings and whatever the clock and the sweep find.
+        // Before its time no run tries again, in spite of rings, clock and sweep.
         let delay = Duration::from_secs(delay_s.unsigned_abs());
         let early = delay * 6 / 10;
         system.advance_and_tick(early).await;
@@ -243,7 +243,7 @@ async fn attempts_are_counted_for_each_event(system: TestSystem) {
         parameters(&receiver.received(), "RetryCount"),
         ["0", "1", "2"]
     );
-    // Nobody wants to hear of what failed any more.
+    // The webhook is gone, and no endpoint is owed the failed events any more.
     let filters = [("Filters", "onMessageAdded")];
     system.set_post_webhook(&receiver.url(), &filters).await;
     system.advance_and_tick(Duration::from_secs(140)).await;
@@ -426,7 +426,7 @@ async fn a_success_is_one_whatever_its_status_and_body(system: TestSystem) {
         Reply::new(202, ""),
         Reply::new(204, ""),
         Reply::json("{\"body\":"),
-        // Nobody asks for another try of what succeeded.
+        // A success is not tried again.
         Reply::new(200, "").with("Retry-After", "60"),
         Reply::new(200, huge),
     ]) {
@@ -727,7 +727,7 @@ async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(sys
     run.abort();
     let _ = run.await;
     receiver.answer(|_| Reply::new(200, ""));
-    // Whoever comes now respects the lease of the dead.
+    // The next run respects the lease of the dead one.
     system.run(&conversation).await;
     assert_eq!(receiver.received().len(), 2);
     system.advance_and_tick(RECOVERY).await;
@@ -803,7 +803,7 @@ async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSys
         }
         system.wire.heal();
     }
-    // Nobody rings; time alone goes by.
+    // No ring comes; only time goes by.
     for _ in 0..3 {
         system.advance_and_tick(RECOVERY).await;
     }

@@ -474,7 +474,7 @@ async fn what_a_pre_action_webhook_makes_of_a_message_is_relayed(system: TestSys
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let form = [("Author", ADA), ("Body", "by REST")];
     system.post_with_webhooks(&path, &form).await.expect(201);
-    // Nobody is asked about this one.
+    // No webhook is asked about this message.
     let form = [("Author", ADA), ("Body", "quietly")];
     system.post(&path, &form).await.expect(201);
     system.run(&conversation).await;
@@ -761,7 +761,7 @@ async fn two(system: &TestSystem) -> String {
     conversation
 }
 
-/// With Carol, and somebody who chats.
+/// With Carol, and a chat participant.
 async fn three(system: &TestSystem) -> String {
     let conversation = two(system).await;
     system.number(OURS_3, &[]).await;
@@ -801,7 +801,7 @@ async fn settle(system: &TestSystem, conversation: &str) {
     system.run(conversation).await;
 }
 
-/// While stream and clock are at work: nobody is at it, and nothing is left.
+/// Waits until no run is under way and no work is left, while stream and clock are at work.
 async fn quiet(system: &TestSystem, conversation: &str) {
     tokio::time::sleep(Duration::from_millis(200)).await;
     settle(system, conversation).await;

@@ -1,5 +1,5 @@
 //! What carriers, the network, the table and death can do to the relay. Nothing is sent twice silently, nothing is lost
-//! without a record that says so, and nobody waits for another's failure.
+//! without a record that says so, and no recipient waits for the failure of another.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -251,7 +251,7 @@ async fn a_status_counts_though_the_rest_hangs(system: TestSystem) {
     assert_eq!(states(&system).await, [("sent", 3), ("unknown", 1)].into());
 }
 
-/// Whoever cannot write its claim in time has lost its lease, for all it knows.
+/// A run that can't write its claim in time may have lost its lease.
 async fn who_is_held_up_before_the_call_does_not_call(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     post(&system, &conversation, "hello").await;
@@ -327,7 +327,7 @@ async fn a_carrier_that_cannot_be_reached_gets_all_in_order_later(system: TestSy
     let (carrier, reachable, conversation) = at_carrier(&system).await;
     let mut expected = Vec::new();
     for url in [
-        // Nobody listens.
+        // No server listens there.
         "http://127.0.0.1:1",
         // No such name.
         "http://nowhere.invalid",
@@ -530,7 +530,7 @@ async fn two_runs_at_once_send_nothing_twice(system: TestSystem) {
             expected.push(body);
         }
         join_all((0..4).map(|_| try_run(&system, &conversation))).await;
-        // Whoever came second has left it to the first.
+        // The second run has left the work to the first.
         assert_eq!(carrier.asked(ADA), expected);
         assert_eq!(carrier.asked(BOB), expected);
     }
@@ -560,7 +560,7 @@ async fn a_run_that_outlives_its_claim_sends_nothing_twice(system: TestSystem) {
     for address in [ADA, BOB] {
         assert_eq!(carrier.asked(address), ["one", "two"]);
     }
-    // Of the first nobody could know any more.
+    // The end of the first is not known.
     assert_eq!(states(&system).await, [("sent", 2), ("unknown", 2)].into());
 }
 
@@ -642,7 +642,7 @@ async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently
             killed = system
                 .killed_at(nth, arrives, try_run(&system, &conversation))
                 .await;
-            // Whoever is rung for now may meet what the dead one holds.
+            // The next run may meet the lease and the claims of the dead one.
             try_run(&system, &conversation).await;
             system.advance_and_tick(A_WHILE).await;
             assert_accounted(&system, &conversation, &[ADA, BOB], &body).await;
@@ -688,7 +688,7 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
     assert_eq!(lost, [(2, true)]);
 }
 
-/// Nobody sends it again, and nobody forgets that it may have been sent. By Bob, to Ada.
+/// No run sends the message again, and its record says that it may have been sent. From Bob to Ada.
 async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
     let mut number = 0;
@@ -883,7 +883,7 @@ async fn a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently(system
     }
 }
 
-/// Every message reached each of the addresses once and in order, or its record says that nobody knows.
+/// Every message reached each of the addresses once and in order, or its record says that this is not known.
 async fn assert_accounted(
     system: &TestSystem,
     conversation: &str,

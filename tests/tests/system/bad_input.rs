@@ -680,7 +680,7 @@ async fn an_odd_name_is_refused_or_found_again(system: TestSystem) {
 }
 
 async fn an_empty_name_is_none(system: TestSystem) {
-    // Whether it is refused or means nothing: it is nobody's.
+    // It is refused or means nothing; it is no resource.
     for _ in 0..2 {
         let answer = system
             .post("/v1/Conversations", &[("UniqueName", "")])

@@ -484,7 +484,7 @@ async fn crash(system: &TestSystem, calls: u32, arrives: bool, sid: &str, to: &s
         biased;
         _ = async {
             let _ = kill.wait_for(|killed| *killed).await;
-            // What arrives, arrives; nobody waits for the answer.
+            // A request that arrives is carried out, and no caller waits for the answer.
             tokio::time::sleep(if arrives { Duration::from_millis(60) } else { Duration::ZERO }).await;
         } => true,
         _ = system.message(sid, ADA, to, "hello") => false,

@@ -1,4 +1,4 @@
-//! The journey of a message: to the conversation that holds its pair, to a new one, to nobody; and what a carrier's
+//! The journey of a message: to the conversation that holds its pair, to a new one, to none; and what a carrier's
 //! retry finds at its end.
 
 use std::time::Duration;
@@ -598,7 +598,7 @@ async fn a_retry_of_a_rejected_message_stays_rejected(system: TestSystem) {
     let address = system.autocreation(OURS).await;
     system.set_pre_webhook(&veto.url(), &[]).await;
     let first = system.message(&sid(1), ADA, OURS, "rejected").await;
-    // Meanwhile nobody vetoes any more, and everything that could take it appears.
+    // Meanwhile no webhook rejects any more, and everything that could take the message appears.
     system.set_pre_webhook("", &[]).await;
     let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
     assert_eq!(retry.text(), first.text());

@@ -250,7 +250,7 @@ async fn capture_races_delete_and_no_message_is_lost_between(system: TestSystem)
             assert!(bodies.insert(body), "no message is there twice");
         }
     }
-    // The pair is free for whoever comes next, and a message that was captured before is not captured again.
+    // The pair is free for the next conversation, and a message that was captured before is not captured again.
     for answer in burst(&system, 0, 31, 1).await {
         assert!(answer.accepted());
     }

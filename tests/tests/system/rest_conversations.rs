@@ -545,7 +545,7 @@ async fn a_list_page_says_where_it_stands(system: TestSystem) {
             assert!(url.starts_with(&ours), "{url}");
             assert!(url.contains("PageSize=2"), "{url}");
         }
-        // Whoever asks for the page again, or for the first one, gets it.
+        // A client that asks for the page again, or for the first one, gets it.
         let same = system.get(&text(&meta["url"])).await.expect(200);
         assert_eq!(same["conversations"], page["conversations"]);
         if number == 0 {
@@ -625,7 +625,7 @@ async fn a_token_of_another_list_is_refused(system: TestSystem) {
     let (_, query) = next.split_once('?').expect("a query");
     let answer = system.get(&format!("/v1/Conversations?{query}")).await;
     answer.expect_code(400, 21481);
-    // Nor is one that somebody made up: these are `zzz` and `0`.
+    // Nor is a token that a client made up: these are `zzz` and `0`.
     for token in ["enp6", "MA"] {
         let query = format!("Page=1&PageToken={token}");
         let answer = system.get(&format!("/v1/Conversations?{query}")).await;

@@ -471,7 +471,7 @@ async fn a_removed_participant_is_gone(system: TestSystem) {
     // What was said stays said.
     let message = only(system.messages(&conversation).await);
     assert_eq!(message["author"], ADA);
-    // And who comes back is somebody new.
+    // A phone that comes back is a new participant.
     let again = system
         .add_participant(&conversation, ADA, OURS)
         .await

@@ -557,7 +557,7 @@ async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
 async fn a_rejection_of_one_of_two_first_messages_loses_neither(system: TestSystem) {
     system.autocreation(OURS).await;
     let veto = accepting(&system, &[]).await;
-    // "One is being made already": whoever asks with the second message is refused, later.
+    // "One is being made already": the request with the second message is refused, later.
     veto.answer(|received| {
         match (
             received.parameter("EventType"),
@@ -659,7 +659,7 @@ async fn a_dead_endpoint_rejects_where_that_is_set(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
 }
 
-/// Nobody listens there.
+/// No server listens there.
 const DEAD: &str = "http://127.0.0.1:1/pre";
 
 async fn an_unreadable_answer_publishes(system: TestSystem) {
