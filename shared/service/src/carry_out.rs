@@ -33,6 +33,10 @@ pub(crate) trait Task {
         reply: Option<&PreActionReply>,
     ) -> Decision<Self::Outcome, Self::Refusal>;
 
+    /// Whether the facts are read again after the reply of a pre-action webhook, which can take seconds. A message's
+    /// facts are not: the commit's conditions and [`Plan::binding_checked`] hold what its decision depends on.
+    const GATHERS_AFTER_REPLY: bool;
+
     /// Calls the pre-action webhook.
     async fn ask(&self, call: &PreActionCall, fresh: &Fresh)
     -> Result<PreActionReply, Self::Error>;
@@ -103,6 +107,12 @@ async fn decide_until_done<K: Task>(
         let next = match task.decide(&facts, &fresh, reply.as_ref()) {
             Decision::Ask(call) => {
                 reply = Some(task.ask(&call, &fresh).await?);
+                if K::GATHERS_AFTER_REPLY {
+                    facts = task.gather().await?;
+                    if let Some(outcome) = settled(app, &fresh, doubt, deadline).await? {
+                        return Ok(outcome);
+                    }
+                }
                 continue;
             }
             Decision::Refuse(refusal) => return Err(refusal.into()),

@@ -86,6 +86,8 @@ where
     type Refusal = Refusal;
     type Error = ChangeError;
 
+    const GATHERS_AFTER_REPLY: bool = true;
+
     async fn gather(&self) -> Result<ChangeFacts<F>, StoreError> {
         (self.gather)().await
     }
@@ -98,6 +100,7 @@ where
     ) -> Decision<T> {
         let request = ChangeRequest {
             fresh,
+            now: self.app.clock.now(),
             service: self.asked.service,
             quiet: !self.asked.webhooks,
             reply,

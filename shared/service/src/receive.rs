@@ -131,6 +131,8 @@ impl Task for Reception<'_> {
     type Refusal = Infallible;
     type Error = ReceiveError;
 
+    const GATHERS_AFTER_REPLY: bool = false;
+
     async fn gather(&self) -> Result<Facts, StoreError> {
         self.app.store.gather(self.inbound, self.deadline).await
     }

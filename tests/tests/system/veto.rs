@@ -45,6 +45,8 @@ on_the_embedded_engine!(
     a_change_by_rest_asks_only_if_it_says_so,
     a_change_by_rest_is_asked_for_with_exactly_these_parameters,
     a_rejection_by_rest_is_an_error,
+    a_reply_to_rest_holds_for_the_webhook_that_is_still_set,
+    a_conversation_that_closes_while_rest_asks_stays_closed,
     an_edit_by_rest_is_the_one_that_is_kept,
     an_edit_by_rest_that_cannot_be_is_an_error,
 );
@@ -790,6 +792,44 @@ async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: Tes
         })
     );
     assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+}
+
+async fn a_reply_to_rest_holds_for_the_webhook_that_is_still_set(system: TestSystem) {
+    let conversation = system.conversation(&[]).await;
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let earlier = accepting(&system, &[]).await;
+    earlier.answer(|_| Reply::new(200, "").after(THINKING * 2));
+    let later = Receiver::start(|_| Reply::new(403, "")).await;
+    let set_anew = async {
+        asked(&earlier).await;
+        system.set_pre_webhook("", &[]).await;
+        system.set_pre_webhook(&pre(&later), &[]).await;
+    };
+    let form = [("Body", "hello")];
+    let message = system.post_with_webhooks(&messages, &form);
+    let (answer, ()) = tokio::join!(message, set_anew);
+    answer.expect_code(403, 50056);
+    assert_eq!(later.received().len(), 1);
+    assert_eq!(system.messages(&conversation).await.len(), 0);
+}
+
+async fn a_conversation_that_closes_while_rest_asks_stays_closed(system: TestSystem) {
+    let timers = [("Timers.Closed", "PT10M")];
+    let conversation = system.conversation(&timers).await;
+    let messages = format!("/v1/Conversations/{conversation}/Messages");
+    let veto = accepting(&system, &[]).await;
+    veto.answer(|_| Reply::new(200, "").after(THINKING * 2));
+    let closing = async {
+        asked(&veto).await;
+        system.advance(Duration::from_secs(601));
+    };
+    let form = [("Body", "hello")];
+    let message = system.post_with_webhooks(&messages, &form);
+    let (answer, ()) = tokio::join!(message, closing);
+    answer.expect_code(400, 50377);
+    let closed = system.fetch_conversation(&conversation).await;
+    assert_eq!(closed["state"], "closed");
+    assert_eq!(system.messages(&conversation).await.len(), 0);
 }
 
 async fn a_rejection_by_rest_is_an_error(system: TestSystem) {

@@ -63,7 +63,7 @@ fn plan_to_create(
     facts: &ChangeFacts<()>,
     request: &ChangeRequest,
 ) -> Result<Plan<(Metadata, Tail)>, Halt> {
-    facts.no_obstacle(request.fresh)?;
+    facts.no_obstacle(request)?;
     match wish.state {
         State::Closed => return Err(Refusal::BornClosed.into()),
         State::Initializing => return Err(Refusal::StateForbidden.into()),

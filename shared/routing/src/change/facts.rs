@@ -1,5 +1,7 @@
 //! The facts of a REST change, and the rules that hold for every change.
 
+use jiff::Timestamp;
+
 use crate::account::AccountSettings;
 use crate::binding::Binding;
 use crate::cause::{Cause, Fresh};
@@ -18,7 +20,10 @@ use crate::tail::Tail;
 /// A REST request, apart from its wish and from facts.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeRequest<'a> {
+    /// The ids of the request, and when it began.
     pub fresh: &'a Fresh,
+    /// When this decision is made. Closing times are compared with it, because a request can last longer than they do.
+    pub now: Timestamp,
     /// The conversation service that the request's path names.
     pub service: ConversationServiceSid,
     /// The request wants no webhooks, neither before nor after the change.
@@ -89,7 +94,7 @@ impl<F> ChangeFacts<F> {
 
     /// The conversation's newest entry, if the request can see the conversation.
     pub(crate) fn visible(&self, request: &ChangeRequest) -> Result<&Tail, Halt> {
-        self.no_obstacle(request.fresh)?;
+        self.no_obstacle(request)?;
         let visible =
             |tail: &&Tail| !tail.header.terminal && tail.header.service == request.service;
         let tail = self.tail.as_ref().filter(visible);
@@ -102,7 +107,7 @@ impl<F> ChangeFacts<F> {
         request: &ChangeRequest<'a>,
     ) -> Result<(&'a Tail, Cause<'a>), Halt> {
         let tail = self.visible(request)?;
-        self.not_expired(tail, request.fresh)?;
+        self.not_expired(tail, request)?;
         match tail.header.state {
             State::Closed => Err(Refusal::Closed.into()),
             State::Initializing => Err(Refusal::Initializing.into()),
@@ -120,14 +125,14 @@ impl<F> ChangeFacts<F> {
     }
 
     /// Passes if no claim of another conversation or participant is known to be in the way.
-    pub(crate) fn no_obstacle(&self, fresh: &Fresh) -> Result<(), Halt> {
+    pub(crate) fn no_obstacle(&self, request: &ChangeRequest) -> Result<(), Halt> {
         match &self.obstacle {
             None => Ok(()),
             Some(Obstacle::Identity) => Err(Refusal::IdentityTaken.into()),
             Some(Obstacle::Name(holder)) => Err(Refusal::NameTaken(*holder).into()),
             Some(Obstacle::Key(binding, tail)) => {
                 tail.iter()
-                    .try_for_each(|tail| self.not_expired(tail, fresh))?;
+                    .try_for_each(|tail| self.not_expired(tail, request))?;
                 Err(Halt::Refuse(Refusal::KeyBound {
                     conversation: binding.conversation,
                     participant: binding.participant,
@@ -139,10 +144,11 @@ impl<F> ChangeFacts<F> {
 
     /// Passes if the closing time has not passed. The closing is no part of the change: it has its own source, and
     /// webhooks are called with it even if the request wants none.
-    fn not_expired(&self, tail: &Tail, fresh: &Fresh) -> Result<(), Halt> {
+    fn not_expired(&self, tail: &Tail, request: &ChangeRequest) -> Result<(), Halt> {
         let fresh = Fresh {
-            change: fresh.closing,
-            ..*fresh
+            now: request.now,
+            change: request.fresh.closing,
+            ..*request.fresh
         };
         let cause = Cause {
             fresh: &fresh,

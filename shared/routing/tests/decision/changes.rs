@@ -93,6 +93,7 @@ impl Rest {
     fn request<'a>(&'a self, reply: Option<&'a PreActionReply>) -> ChangeRequest<'a> {
         ChangeRequest {
             fresh: &self.fresh,
+            now: self.fresh.now,
             service: ConversationServiceSid::DEFAULT,
             quiet: self.quiet,
             reply,

@@ -230,6 +230,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
     for _ in 0..DECISIONS_MAX {
         let request = ChangeRequest {
             fresh: &fresh,
+            now: world.now(),
             service: ConversationServiceSid::DEFAULT,
             quiet,
             reply: reply.as_ref(),
@@ -238,7 +239,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
             Decision::Ask(call) => {
                 step().await;
                 reply = Some(PreActionReply::to(&call, world.pre_action_result()));
-                continue;
+                Next::Gather
             }
             Decision::Gather => Next::Gather,
             Decision::Close(plan) => {

@@ -592,6 +592,7 @@ impl Building {
         let fresh = fresh(self.changes, 0, at(0));
         let request = ChangeRequest {
             fresh: &fresh,
+            now: fresh.now,
             service: ConversationServiceSid::DEFAULT,
             quiet: !self.loud,
             reply: None,
