@@ -107,11 +107,11 @@ async fn decide_until_done<K: Task>(
         let next = match task.decide(&facts, &fresh, reply.as_ref()) {
             Decision::Ask(call) => {
                 reply = Some(task.ask(&call, &fresh).await?);
-                if K::GATHERS_AFTER_REPLY {
-                    facts = task.gather().await?;
-                    if let Some(outcome) = settled(app, &fresh, doubt, deadline).await? {
-                        return Ok(outcome);
-                    }
+                if K::GATHERS_AFTER_REPLY
+                    && let Some(outcome) =
+                        gather_again(app, task, &mut facts, &fresh, doubt, deadline).await?
+                {
+                    return Ok(outcome);
                 }
                 continue;
             }
@@ -158,14 +158,28 @@ async fn decide_until_done<K: Task>(
             Next::DecideAtOnce | Next::Decide => {}
             Next::ReadTail(conversation) => task.read_tail(&mut facts, conversation).await?,
             Next::Gather => {
-                facts = task.gather().await?;
-                // After the facts: if the slot is still free here, they do not contain the plan in doubt.
-                if let Some(outcome) = settled(app, &fresh, doubt, deadline).await? {
+                if let Some(outcome) =
+                    gather_again(app, task, &mut facts, &fresh, doubt, deadline).await?
+                {
                     return Ok(outcome);
                 }
             }
         }
     }
+}
+
+/// Reads the facts again. The outcome is that of the plan in doubt, if the plan has happened.
+async fn gather_again<K: Task>(
+    app: &App,
+    task: &K,
+    facts: &mut K::Facts,
+    fresh: &Fresh,
+    doubt: &mut Option<Doubt<K::Outcome>>,
+    deadline: Deadline,
+) -> Result<Option<K::Outcome>, K::Error> {
+    *facts = task.gather().await?;
+    // After the facts: if the slot is still free here, they do not contain the plan in doubt.
+    Ok(settled(app, fresh, doubt, deadline).await?)
 }
 
 impl<T> Doubt<T> {

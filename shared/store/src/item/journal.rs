@@ -234,24 +234,24 @@ pub(crate) fn message_key(
 }
 
 fn key_of(key: &Key) -> Result<MessageKey, StoreError> {
-    let sid = key
-        .pk
-        .strip_prefix(key::JOURNAL)
-        .and_then(CarrierMessageSid::parse);
+    let (sid, carrier, account, to) =
+        key_parts(key).ok_or_else(|| item::corrupt(key, "the key is no journal key"))?;
+    Ok(MessageKey {
+        carrier,
+        account,
+        sid,
+        to: item::address(key, to)?,
+    })
+}
+
+/// The parts that every key of the journal has, and the text of its last part.
+pub(crate) fn key_parts(key: &Key) -> Option<(CarrierMessageSid, CarrierName, AccountSid, &str)> {
+    let sid = key.pk.strip_prefix(key::JOURNAL)?;
     let mut parts = key.sk.splitn(3, '#');
-    let carrier = parts.next().and_then(CarrierName::parse);
-    let account = parts.next().and_then(AccountSid::parse);
-    let to = parts
-        .next()
-        .map(|text| item::address(key, text))
-        .transpose()?;
-    match (sid, carrier, account, to) {
-        (Some(sid), Some(carrier), Some(account), Some(to)) => Ok(MessageKey {
-            carrier,
-            account,
-            sid,
-            to,
-        }),
-        _ => Err(item::corrupt(key, "the key is no journal key")),
-    }
+    Some((
+        CarrierMessageSid::parse(sid)?,
+        CarrierName::parse(parts.next()?)?,
+        AccountSid::parse(parts.next()?)?,
+        parts.next()?,
+    ))
 }

@@ -1,14 +1,12 @@
 //! The journal's record of a message that can't be read.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use routing::{
-    AccountSid, CarrierMessageSid, CarrierName, ChangeId, RawForm, Unreadable, UnreadableKey,
-};
+use routing::{ChangeId, RawForm, Unreadable, UnreadableKey};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::StoreError;
-use crate::item::{self, Id, Item, id};
+use crate::item::{self, Id, Item, id, journal};
 use crate::key::{self, Key};
 
 /// A person looks for it in the table: the names are whole words.
@@ -66,24 +64,13 @@ pub(crate) fn is_of(item: &Item, change: ChangeId) -> bool {
 }
 
 fn key_of(key: &Key) -> Result<UnreadableKey, StoreError> {
-    let sid = key
-        .pk
-        .strip_prefix(key::JOURNAL)
-        .and_then(CarrierMessageSid::parse);
-    let mut parts = key.sk.splitn(3, '#');
-    let carrier = parts.next().and_then(CarrierName::parse);
-    let account = parts.next().and_then(AccountSid::parse);
-    let to = parts.next().and_then(key::parse_unreadable);
-    match (sid, carrier, account, to) {
-        (Some(sid), Some(carrier), Some(account), Some(to)) => Ok(UnreadableKey {
+    let parsed = journal::key_parts(key).and_then(|(sid, carrier, account, to)| {
+        Some(UnreadableKey {
             carrier,
             account,
             sid,
-            to,
-        }),
-        _ => Err(item::corrupt(
-            key,
-            "the key is no key of an unreadable message",
-        )),
-    }
+            to: key::parse_unreadable(to)?,
+        })
+    });
+    parsed.ok_or_else(|| item::corrupt(key, "the key is no key of an unreadable message"))
 }
