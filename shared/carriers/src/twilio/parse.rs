@@ -31,6 +31,9 @@ pub(crate) enum ParseError {
 
 /// Twilio's bound on the media of one message.
 const MEDIA_MAX: usize = 10;
+/// The numbered recipients of one message. Each names one address of the group, and a carrier may also list the sender
+/// and the receiver, so there are at most as many as a group has addresses.
+const RECIPIENTS_MAX: usize = GROUP_ADDRESSES_MAX;
 /// Names and values of [`Inbound::extra`] together. Twilio documents no bound; ours is a choice: the journal keeps all of
 /// them, in an item that also holds the body and the media.
 const EXTRA_BYTES_MAX: usize = 128 * 1024;
@@ -167,7 +170,7 @@ fn others(form: &Form, from: &Address, to: &Address) -> Result<Vec<Address>, Par
         let Some(digits) = other_digits(name) else {
             continue;
         };
-        if numbered.len() == GROUP_ADDRESSES_MAX {
+        if numbered.len() == RECIPIENTS_MAX {
             return Err(invalid(OTHERS, "is given for too many recipients"));
         }
         let number: u32 = digits
@@ -516,15 +519,12 @@ mod tests {
 
     #[test]
     fn the_other_recipients_are_bounded() {
-        let owned: Vec<(String, String)> = (0..=GROUP_ADDRESSES_MAX)
+        let owned: Vec<(String, String)> = (0..=RECIPIENTS_MAX)
             .map(|n| (format!("OtherRecipients{n}"), format!("+155500044{n:02}")))
             .collect();
         let all: Vec<(&str, Option<&str>)> =
             owned.iter().map(|(n, v)| (&**n, Some(&**v))).collect();
-        assert_eq!(
-            read(&all[..GROUP_ADDRESSES_MAX]).others.len(),
-            GROUP_ADDRESSES_MAX
-        );
+        assert_eq!(read(&all[..RECIPIENTS_MAX]).others.len(), RECIPIENTS_MAX);
         check(
             &all,
             "parameter OtherRecipients is given for too many recipients",
