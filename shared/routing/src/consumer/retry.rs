@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The pauses between attempts, in seconds: a day in all. After the last attempt the delivery is given up.
+/// The pauses between the attempts of every consumer, in seconds: a day in all. After the last attempt the consumer gives
+/// the delivery up.
 pub const RETRY_DELAYS_S: [i64; 10] =
     [5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800];
 /// The longest pause that a server can ask for.
