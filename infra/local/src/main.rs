@@ -11,7 +11,7 @@ use local::options::{self, Command, HELP, Options, Storage};
 use local::tasks::Tasks;
 use local::writes::{Writers, Writes};
 use local::{stack, stream};
-use service::{App, Config};
+use service::{App, Config, ErrorChain};
 use store::{Deadline, Store, engine_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -158,13 +158,8 @@ fn say(text: &str) {
     print!("{text}");
 }
 
-/// Prints an error with its whole chain of causes.
+/// Prints an error and its causes.
 #[expect(clippy::print_stderr, reason = "a person at the terminal reads it")]
-fn complain(error: &dyn Error) {
-    eprintln!("crosspoint: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  because: {error}");
-        cause = error.source();
-    }
+fn complain(error: &(dyn Error + 'static)) {
+    eprintln!("crosspoint: {}", ErrorChain(error));
 }
