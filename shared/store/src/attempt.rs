@@ -90,10 +90,13 @@ pub async fn pause(attempt: u32, deadline: Deadline) {
         .await;
 }
 
+/// The source of an error whose request got no answer.
+const NO_ANSWER: &str = "DynamoDB did not answer before the deadline";
+
 fn late(operation: &'static str) -> StoreError {
     StoreError::Unavailable {
         operation,
-        source: "the deadline has passed".into(),
+        source: "the deadline had passed before the request".into(),
     }
 }
 
@@ -117,10 +120,10 @@ where
         let error = match tokio::time::timeout_at(deadline.0, send()).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => error,
-            Err(elapsed) => {
+            Err(_) => {
                 return Err(StoreError::Unavailable {
                     operation,
-                    source: Box::new(elapsed),
+                    source: NO_ANSWER.into(),
                 });
             }
         };
@@ -192,10 +195,10 @@ where
         let error = match tokio::time::timeout_at(deadline.0, send()).await {
             Ok(Ok(reply)) => return Ok((Written::Done(reply), unknown)),
             Ok(Err(error)) => error,
-            Err(elapsed) => {
+            Err(_) => {
                 return Err(StoreError::Unknown {
                     operation,
-                    source: Box::new(elapsed),
+                    source: NO_ANSWER.into(),
                 });
             }
         };

@@ -5,19 +5,20 @@ pub(crate) type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was written: the table throttles, or no answer to a read came in time.
-    #[error("failed to {operation}: the table is not available")]
+    /// The deadline passed, and nothing was written. The source tells what took the time: the table throttles, the answer
+    /// to a read did not come, or the deadline had passed before the request.
+    #[error("failed to {operation} in time")]
     Unavailable {
         operation: &'static str,
         source: Source,
     },
-    /// Nobody knows whether it was written.
+    /// The request may have written, or not.
     #[error("failed to {operation}: the result is unknown")]
     Unknown {
         operation: &'static str,
         source: Source,
     },
-    /// DynamoDB will not do it, however often it is asked: the table is missing, or the request is wrong.
+    /// DynamoDB refuses the same request each time: the table is missing, or the request is wrong.
     #[error("failed to {operation}: DynamoDB refuses")]
     Refused {
         operation: &'static str,
@@ -35,7 +36,7 @@ impl StoreError {
     pub fn retryable(&self) -> bool {
         match self {
             StoreError::Unavailable { .. } | StoreError::Unknown { .. } => true,
-            // A missing table may come back; the request is repeated by who sent it, not here.
+            // A missing table may come back. The caller sends the request again, not the store.
             StoreError::Refused { .. } => true,
             StoreError::Corrupt { .. } | StoreError::PageToken => false,
         }
