@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carriers::Reply;
-use carriers::webhook::parameters::parameters;
+use carriers::webhook::message_parameters::parameters;
 use routing::{Call, ChangeId, ForwardState, Inbound, Target};
 use store::Deadline;
 use tracing::field::display;

@@ -18,12 +18,12 @@ mod conversations;
 pub mod dispatch;
 mod forward;
 mod messages;
-mod parameters;
 mod participants;
 mod pre_action;
 mod receive;
 mod replace_settings;
 mod unreadable;
+mod webhook_parameters;
 
 pub use app::{App, PublicUrl};
 pub use caller::Caller;

@@ -11,7 +11,7 @@ use store::Deadline;
 
 use crate::attributes::{self, AttributesError};
 use crate::caller::{CallError, WebhookReply};
-use crate::parameters;
+use crate::webhook_parameters;
 use crate::{App, ErrorChain};
 
 /// How long a pre-action webhook may take.
@@ -51,7 +51,7 @@ pub(crate) async fn call_pre_action_webhook(
     deadline: Deadline,
 ) -> Result<PreActionReply, InvalidEdit> {
     let time = REPLY_TIME_MAX.min(deadline.less(COMMIT_RESERVE).remaining());
-    let parameters = parameters::of_pre_action(call, app.account, source);
+    let parameters = webhook_parameters::of_pre_action(call, app.account, source);
     let called = match time.is_zero() {
         true => Err(CallError::TimedOut(time)),
         false => {

@@ -39,7 +39,7 @@ pub(super) fn parse(
 mod tests {
     use super::*;
     use crate::seeded::Seeded;
-    use crate::webhook::parameters::parameters;
+    use crate::webhook::message_parameters::parameters;
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
     const ACCOUNT: AccountSid = AccountSid::from_bytes([0; 16]);

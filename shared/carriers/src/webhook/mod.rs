@@ -2,8 +2,8 @@
 //! to a number's own webhook, whichever carrier brought the message, and sign it with our token. Twilio posts it to us,
 //! signed with its own. So the format belongs to no carrier, and its code stands once, here.
 //!
-//! The cast: [`signature`] signs and verifies, [`parameters`] makes the parameters of a message.
+//! The cast: [`signature`] signs and verifies, [`message_parameters`] makes the parameters of a message.
 
-pub mod parameters;
+pub mod message_parameters;
 mod segments;
 pub mod signature;

@@ -5,7 +5,7 @@ use routing::{AttemptResult, Consumer, DELIVERY_TIME_MAX, Delivery, Endpoint, Lo
 use store::StoreError;
 
 use super::Run;
-use crate::{ErrorChain, parameters};
+use crate::{ErrorChain, webhook_parameters};
 
 /// Carries out what the deliveries of a stretch ask for, until the run leaves the cursor or has lost it.
 pub(super) async fn deliver(
@@ -58,7 +58,7 @@ async fn attempt(
         event,
     } = delivery;
     let place = position.event;
-    let parameters = parameters::of_event(entry, event, place, run.app.account, failures);
+    let parameters = webhook_parameters::of_event(entry, event, place, run.app.account, failures);
     let token = entry.event_id(place);
     let replied = run
         .app

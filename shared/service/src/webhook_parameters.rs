@@ -1,4 +1,4 @@
-//! The parameters of webhooks, by name. A parameter without a value is left out.
+//! The parameters of pre-action and post-action webhooks. A parameter without a value is left out.
 
 use jiff::Timestamp;
 use routing::{
