@@ -10,7 +10,7 @@ use routing::{
 };
 use serde_json::json;
 use service::attributes::AttributesError;
-use service::{ChangeError, EditFault, InvalidEdit};
+use service::{ChangeError, EditFault, EditKey, InvalidEdit};
 use store::StoreError;
 
 use crate::problem::Problem;
@@ -257,12 +257,11 @@ fn name_taken(holder: ConversationSid) -> Problem {
 
 fn invalid_edit(edit: &InvalidEdit) -> Problem {
     let code = match (edit.key, edit.fault) {
-        (_, EditFault::Attributes(AttributesError::TooLong(_))) => 50303,
-        ("body", _) => 50504,
-        ("author", _) => 50310,
-        ("attributes", _) => 50304,
-        ("friendly_name", _) => 50003,
-        _ => PARAMETER,
+        (EditKey::Attributes, EditFault::Attributes(AttributesError::TooLong(_))) => 50303,
+        (EditKey::Attributes, _) => 50304,
+        (EditKey::FriendlyName, _) => 50003,
+        (EditKey::Body, _) => 50504,
+        (EditKey::Author, _) => 50310,
     };
     bad_request(code, "").with_message(edit.to_string())
 }
@@ -395,10 +394,10 @@ mod tests {
         };
         let operation = "test";
         for (error, status, code) in [
-            (edit("body"), 400, 50504),
-            (edit("author"), 400, 50310),
-            (edit("attributes"), 400, 50304),
-            (edit("friendly_name"), 400, 50003),
+            (edit(EditKey::Body), 400, 50504),
+            (edit(EditKey::Author), 400, 50310),
+            (edit(EditKey::Attributes), 400, 50304),
+            (edit(EditKey::FriendlyName), 400, 50003),
             (ChangeError::Contended, 503, 20503),
             (StoreError::PageToken.into(), 400, 21481),
             (

@@ -34,7 +34,7 @@ pub use conversations::{create_conversation, delete_conversation, update_convers
 pub use egress::{Allowed, ErrorChain};
 pub use messages::{SYSTEM, delete_message, edit_message, post_message};
 pub use participants::{add_participant, remove_participant, update_participant};
-pub use pre_action::{EditFault, InvalidEdit};
+pub use pre_action::{EditFault, EditKey, InvalidEdit};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};
 pub use replace_settings::{
     create_address_configuration, create_number, delete_address_configuration, delete_number,

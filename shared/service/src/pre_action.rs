@@ -23,10 +23,30 @@ const REPLY_BYTES_MAX: usize = 256 * 1024;
 
 /// The reply has an allowed key with a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pre-action webhook's {key} is not allowed: {fault}")]
+#[error("the pre-action webhook's {} is not allowed: {fault}", key.as_str())]
 pub struct InvalidEdit {
-    pub key: &'static str,
+    pub key: EditKey,
     pub fault: EditFault,
+}
+
+/// A key that a reply may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditKey {
+    FriendlyName,
+    Body,
+    Author,
+    Attributes,
+}
+
+impl EditKey {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EditKey::FriendlyName => "friendly_name",
+            EditKey::Body => "body",
+            EditKey::Author => "author",
+            EditKey::Attributes => "attributes",
+        }
+    }
 }
 
 /// Why a value is not allowed.
@@ -121,20 +141,24 @@ fn result_of(
     };
     let edits = match event {
         PreActionEvent::ConversationAdd => PreActionEdits {
-            friendly_name: edited_text(&fields, "friendly_name", Metadata::NAME_CHARACTERS_MAX)?,
+            friendly_name: edited_text(
+                &fields,
+                EditKey::FriendlyName,
+                Metadata::NAME_CHARACTERS_MAX,
+            )?,
             ..PreActionEdits::default()
         },
         PreActionEvent::MessageAdd => PreActionEdits {
             friendly_name: None,
-            body: edited_text(&fields, "body", body_characters_max)?,
-            author: edited_text(&fields, "author", Message::AUTHOR_CHARACTERS_MAX)?,
-            attributes: edited_text(&fields, "attributes", usize::MAX)?,
+            body: edited_text(&fields, EditKey::Body, body_characters_max)?,
+            author: edited_text(&fields, EditKey::Author, Message::AUTHOR_CHARACTERS_MAX)?,
+            attributes: edited_text(&fields, EditKey::Attributes, usize::MAX)?,
         },
     };
     if let Some(attributes) = &edits.attributes {
         attributes::check(attributes, Message::ATTRIBUTES_BYTES_MAX).map_err(|error| {
             InvalidEdit {
-                key: "attributes",
+                key: EditKey::Attributes,
                 fault: EditFault::Attributes(error),
             }
         })?;
@@ -144,10 +168,10 @@ fn result_of(
 
 fn edited_text(
     fields: &Map<String, Value>,
-    key: &'static str,
+    key: EditKey,
     characters_max: usize,
 ) -> Result<Option<String>, InvalidEdit> {
-    match fields.get(key) {
+    match fields.get(key.as_str()) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.chars().count() <= characters_max => {
             Ok(Some(text.clone()))
@@ -198,17 +222,21 @@ mod tests {
             ),
             (200, "<Response/>", unchanged.clone()),
             (200, "[]", unchanged),
-            (200, r#"{"body":1}"#, invalid("body", EditFault::NotText)),
+            (
+                200,
+                r#"{"body":1}"#,
+                invalid(EditKey::Body, EditFault::NotText),
+            ),
             (
                 200,
                 r#"{"body":"longer"}"#,
-                invalid("body", EditFault::TooLong(5)),
+                invalid(EditKey::Body, EditFault::TooLong(5)),
             ),
             (
                 200,
                 r#"{"attributes":"{"}"#,
                 invalid(
-                    "attributes",
+                    EditKey::Attributes,
                     EditFault::Attributes(AttributesError::NotJson),
                 ),
             ),
