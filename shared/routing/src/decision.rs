@@ -3,6 +3,7 @@
 use crate::plan::Plan;
 use crate::pre_action::PreActionCall;
 use crate::refusal::Refusal;
+use crate::sid::ConversationSid;
 
 /// The next step for a message or a REST change. `R`: the reasons for which it can be refused; a message can't be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +11,8 @@ pub enum Decision<T, R = Refusal> {
     /// Call the pre-action webhook, then decide again with its [`crate::PreActionReply`].
     Ask(Box<PreActionCall>),
     /// A conversation that the decision depends on is past its closing time, and no run has closed it yet. Carry out
-    /// this plan, which closes it, then gather and decide again.
-    Close(Box<Plan<()>>),
+    /// this plan, which closes it, then gather and decide again. The plan's outcome names the conversation.
+    Close(Box<Plan<ConversationSid>>),
     /// Carry out the plan.
     Do(Box<Plan<T>>),
     /// Gather and decide again: the facts contradict each other, because something changed between the reads.
@@ -23,7 +24,7 @@ pub enum Decision<T, R = Refusal> {
 /// A decision that ends before there is a plan.
 pub(crate) enum Halt {
     Ask(Box<PreActionCall>),
-    Close(Box<Plan<()>>),
+    Close(Box<Plan<ConversationSid>>),
     Refuse(Refusal),
 }
 

@@ -8,7 +8,7 @@ use crate::sid::{AddressConfigurationSid, ConversationSid, MessagingServiceSid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Why {
     pub rule: Rule,
-    /// The conversation that held the pair, but was past its closing time.
+    /// The conversation that held the pair past its closing time. The plan of the message closes it.
     pub expired: Option<ConversationSid>,
 }
 

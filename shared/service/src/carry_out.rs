@@ -10,11 +10,12 @@ use std::error::Error;
 
 use routing::{
     Conflict, ConversationSid, Decision, Fresh, Key, Next, Plan, PreActionCall, PreActionReply,
-    Write,
+    State, Write,
 };
 use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
+use crate::change_by_timer::log_change_by_timer;
 
 /// A message to receive, or a REST change to make.
 pub(crate) trait Task {
@@ -119,7 +120,11 @@ async fn decide_until_done<K: Task>(
             Decision::Gather => Next::Gather,
             Decision::Close(plan) => match app.store.commit(&plan.writes, deadline).await {
                 // If another change was first, the conversation may not be past its closing time any more.
-                Ok(()) | Err(CommitError::Conflict(_)) => Next::Gather,
+                Ok(()) => {
+                    log_change_by_timer(plan.outcome, State::Closed);
+                    Next::Gather
+                }
+                Err(CommitError::Conflict(_)) => Next::Gather,
                 Err(CommitError::Store(error)) => return Err(error.into()),
             },
             Decision::Do(plan) => {

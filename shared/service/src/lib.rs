@@ -12,6 +12,7 @@ pub mod attributes;
 mod caller;
 mod carry_out;
 mod change;
+mod change_by_timer;
 mod clock;
 mod config;
 mod conversations;

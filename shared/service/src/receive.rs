@@ -7,11 +7,12 @@ use carriers::Reply;
 use routing::{
     Conflict, ConversationSid, Facts, ForwardState, Fresh, Inbound, JournalEntry, Journaled,
     Message, Next, Outcome, PreActionCall, PreActionEdits, PreActionReply, PreActionResult,
-    RouteDecision, Source, Write, route,
+    RouteDecision, Source, State, Write, route,
 };
 use store::{Deadline, StoreError};
 
 use crate::carry_out::{Contended, Task, carry_out};
+use crate::change_by_timer::log_change_by_timer;
 use crate::forward::{ReplyUse, forward, note};
 use crate::pre_action::call_pre_action_webhook;
 use crate::{App, ErrorChain};
@@ -67,7 +68,12 @@ pub async fn receive(
         deadline,
     };
     let (entry, duplicate) = match carry_out(app, &reception, deadline).await? {
-        Journaled::New(entry) => (entry, false),
+        Journaled::New(entry) => {
+            if let Some(expired) = entry.why.expired {
+                log_change_by_timer(expired, State::Closed);
+            }
+            (entry, false)
+        }
         Journaled::Duplicate(entry) => (entry, true),
     };
     let (message_sid, outcome, rule) = (

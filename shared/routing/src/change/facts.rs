@@ -158,7 +158,10 @@ impl<F> ChangeFacts<F> {
         };
         match close_expired(tail, cause) {
             None => Ok(()),
-            Some(plan) => Err(Halt::Close(Box::new(Plan::new((), plan.writes)))),
+            Some(plan) => Err(Halt::Close(Box::new(Plan::new(
+                tail.conversation,
+                plan.writes,
+            )))),
         }
     }
 }

@@ -6,6 +6,7 @@ use routing::{Cause, ConversationSid, Source, close_expired, park_idle};
 use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
+use crate::change_by_timer::log_change_by_timer;
 
 /// Closes or parks the conversation, if the tail of its log says that this is due. `seen`: the time to which the timer was set.
 pub(super) async fn fire(
@@ -31,8 +32,7 @@ pub(super) async fn fire(
     if let Some(plan) = close_expired(&tail, cause).or_else(|| park_idle(&tail, cause)) {
         return match app.store.commit(&plan.writes, deadline).await {
             Ok(()) => {
-                let state = plan.outcome.header.state.as_str();
-                tracing::info!(%conversation, state, "conversation {conversation} is {state} by its timer");
+                log_change_by_timer(conversation, plan.outcome.header.state);
                 Ok(())
             }
             // Another writer took the slot first. The timer is still there, and the clock looks at it again.
