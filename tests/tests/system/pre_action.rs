@@ -1,4 +1,4 @@
-//! The veto: what the account's pre-action webhook is told, and what becomes of its answer.
+//! The account's pre-action webhook: the parameters that it gets, and the effect of its reply.
 
 use std::time::{Duration, Instant};
 
@@ -9,57 +9,57 @@ use tests::receiver::{Received, Receiver, Reply};
 use tests::system::{ACCOUNT, ADA, OURS, TOKEN, TestSystem};
 
 on_both_engines!(
-    an_autocreation_asks_once,
-    an_edited_message_is_the_one_that_is_kept,
-    a_rejected_conversation_never_was,
-    a_rejected_message_never_was,
-    a_rejection_does_not_close_the_door,
-    a_rejected_autocreation_leaves_the_expired_conversation,
-    a_retry_asks_nobody,
-    an_answer_holds_for_its_conversation_only,
-    an_answer_for_a_conversation_that_closed_makes_no_new_one,
-    a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next,
+    an_autocreation_calls_the_webhook_once,
+    the_log_keeps_the_edited_message,
+    a_rejected_conversation_is_not_created,
+    a_rejected_message_is_not_published,
+    a_message_after_a_rejection_is_decided_anew,
+    a_rejected_autocreation_does_not_close_the_expired_conversation,
+    a_retry_does_not_call_the_webhook,
+    a_reply_holds_for_its_conversation_only,
+    a_reply_for_a_closed_conversation_creates_no_new_one,
+    a_rejection_for_the_old_holder_does_not_hold_for_the_new_one,
     a_rejection_of_one_of_two_first_messages_loses_neither,
 );
 
 on_the_embedded_engine!(
-    a_new_conversation_is_asked_for_with_exactly_these_parameters,
-    a_message_is_asked_for_with_exactly_these_parameters,
-    media_is_told_of,
-    whatsapp_is_named_as_the_source,
+    the_call_for_a_new_conversation_has_exactly_these_parameters,
+    the_call_for_a_message_has_exactly_these_parameters,
+    the_webhook_gets_the_media,
+    the_source_of_a_whatsapp_message_is_whatsapp,
     a_request_is_signed_and_carries_a_token,
     a_get_carries_everything_in_its_signed_url,
     a_url_keeps_its_own_query,
-    an_answer_that_accepts_publishes_unchanged,
-    an_edited_name_is_the_conversations,
-    a_partial_edit_leaves_the_rest_alone,
+    an_accepting_reply_publishes_unchanged,
+    the_conversation_gets_the_edited_name,
+    a_partial_edit_changes_nothing_else,
     a_rejected_message_leaves_an_inactive_conversation_inactive,
-    a_rejection_is_one_however_long_or_slow_its_body,
-    no_answer_in_time_publishes,
-    no_answer_in_time_rejects_where_that_is_set,
+    a_long_body_does_not_change_a_rejection,
+    a_late_reply_publishes_unchanged,
+    a_late_reply_rejects_if_so_configured,
     a_dead_endpoint_publishes,
-    a_dead_endpoint_rejects_where_that_is_set,
-    an_unreadable_answer_publishes,
-    filters_say_what_is_asked,
-    a_post_action_webhook_is_no_veto,
-    a_change_by_rest_asks_only_if_it_says_so,
-    a_change_by_rest_is_asked_for_with_exactly_these_parameters,
-    a_rejection_by_rest_is_an_error,
-    a_reply_to_rest_holds_for_the_webhook_that_is_still_set,
-    a_conversation_that_closes_while_rest_asks_stays_closed,
-    an_edit_by_rest_is_the_one_that_is_kept,
-    an_edit_by_rest_that_cannot_be_is_an_error,
+    a_dead_endpoint_rejects_if_so_configured,
+    an_unreadable_reply_publishes_unchanged,
+    the_webhook_gets_only_the_events_of_its_filters,
+    a_post_action_webhook_rejects_nothing,
+    a_rest_change_calls_the_webhook_only_on_request,
+    the_call_for_a_rest_change_has_exactly_these_parameters,
+    a_rejected_rest_change_is_an_error,
+    a_reply_does_not_hold_after_the_webhook_is_replaced,
+    a_conversation_that_closes_during_the_call_stays_closed,
+    a_rest_change_stores_the_edit,
+    an_invalid_edit_of_a_rest_change_is_an_error,
 );
 
-async fn a_new_conversation_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+async fn the_call_for_a_new_conversation_has_exactly_these_parameters(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(OURS).await;
     system
         .message(&sid(1), ADA, OURS, "hello, 1 + 1 & more")
         .await;
     let conversation = only(system.conversations().await);
     assert_eq!(
-        form(&one(&veto)),
+        form(&one(&webhook)),
         json!({
             "AccountSid": ACCOUNT,
             "EventType": "onConversationAdd",
@@ -76,13 +76,13 @@ async fn a_new_conversation_is_asked_for_with_exactly_these_parameters(system: T
     );
 }
 
-async fn a_message_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
+async fn the_call_for_a_message_has_exactly_these_parameters(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (conversation, participant) = system.bind(ADA, OURS).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     system.message(&sid(1), ADA, OURS, "héllo").await;
     assert_eq!(
-        form(&one(&veto)),
+        form(&one(&webhook)),
         json!({
             "AccountSid": ACCOUNT,
             "EventType": "onMessageAdd",
@@ -97,8 +97,8 @@ async fn a_message_is_asked_for_with_exactly_these_parameters(system: TestSystem
     );
 }
 
-async fn media_is_told_of(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+async fn the_webhook_gets_the_media(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(OURS).await;
     for number in ["1", "2"] {
         let sid = format!("MM0000000000000000000000000000000{number}");
@@ -113,7 +113,7 @@ async fn media_is_told_of(system: TestSystem) {
         ];
         assert!(system.simulator(&form).await.accepted());
     }
-    let received = veto.received();
+    let received = webhook.received();
     assert_eq!(received.len(), 2);
     assert_eq!(
         received[0].parameter("EventType"),
@@ -131,13 +131,13 @@ async fn media_is_told_of(system: TestSystem) {
     }
 }
 
-async fn whatsapp_is_named_as_the_source(system: TestSystem) {
+async fn the_source_of_a_whatsapp_message_is_whatsapp(system: TestSystem) {
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(&ours).await;
     system.message(&sid(1), &ada, &ours, "one").await;
     system.message(&sid(2), &ada, &ours, "two").await;
-    let received = veto.received();
+    let received = webhook.received();
     assert_eq!(received.len(), 2);
     for received in &received {
         assert_eq!(received.parameter("Source"), Some("WhatsApp"));
@@ -148,17 +148,17 @@ async fn whatsapp_is_named_as_the_source(system: TestSystem) {
 }
 
 async fn a_request_is_signed_and_carries_a_token(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(OURS).await;
     for number in 1..=3 {
         system.message(&sid(number), ADA, OURS, "hello").await;
     }
-    let received = veto.received();
+    let received = webhook.received();
     assert_eq!(received.len(), 3);
     for received in &received {
         assert_eq!(received.method, "POST");
         assert_eq!(received.url, "/pre");
-        assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+        assert!(received.signed(TOKEN, &pre(&webhook)), "{received:?}");
         assert_eq!(
             received.header("Content-Type"),
             "application/x-www-form-urlencoded; charset=utf-8"
@@ -167,17 +167,17 @@ async fn a_request_is_signed_and_carries_a_token(system: TestSystem) {
     let mut tokens: Vec<_> = received.iter().map(Received::token).collect();
     tokens.sort();
     tokens.dedup();
-    assert_eq!(tokens.len(), 3, "each event has its own");
+    assert_eq!(tokens.len(), 3, "each event has its own token");
 }
 
 async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
-    let veto = accepting(&system, &[("Method", "GET")]).await;
+    let webhook = accepting(&system, &[("Method", "GET")]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one & two").await;
-    let received = one(&veto);
+    let received = one(&webhook);
     assert_eq!(received.method, "GET");
     assert!(received.url.starts_with("/pre?"), "{}", received.url);
-    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert!(received.signed(TOKEN, &pre(&webhook)), "{received:?}");
     assert!(!received.token().is_empty());
     let sent = form(&received);
     assert_eq!(sent["EventType"], "onConversationAdd");
@@ -187,34 +187,34 @@ async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
 }
 
 async fn a_url_keeps_its_own_query(system: TestSystem) {
-    let veto = Receiver::start(|_| Reply::new(200, "")).await;
+    let webhook = Receiver::start(|_| Reply::new(200, "")).await;
     system.autocreation(OURS).await;
-    let url = format!("{}?tenant=7&empty=", pre(&veto));
+    let url = format!("{}?tenant=7&empty=", pre(&webhook));
     system.set_pre_webhook(&url, &[]).await;
     system.message(&sid(1), ADA, OURS, "one").await;
-    let received = one(&veto);
+    let received = one(&webhook);
     assert_eq!(received.url, "/pre?tenant=7&empty=");
     assert!(received.signed(TOKEN, &url), "{received:?}");
     assert_eq!(received.parameter("MessageBody"), Some("one"));
 
     system.set_pre_webhook(&url, &[("Method", "GET")]).await;
     system.message(&sid(2), ADA, OURS, "two").await;
-    let received = veto.received()[1].clone();
+    let received = webhook.received()[1].clone();
     assert!(
         received.url.starts_with("/pre?tenant=7&empty=&"),
         "{received:?}"
     );
-    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert!(received.signed(TOKEN, &pre(&webhook)), "{received:?}");
     assert_eq!(received.parameter("tenant"), Some("7"));
     assert_eq!(received.parameter("Body"), Some("two"));
 }
 
-async fn an_autocreation_asks_once(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+async fn an_autocreation_calls_the_webhook_once(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     system.message(&sid(2), ADA, OURS, "two").await;
-    let events: Vec<_> = veto
+    let events: Vec<_> = webhook
         .received()
         .iter()
         .map(|received| form(received)["EventType"].clone())
@@ -222,8 +222,8 @@ async fn an_autocreation_asks_once(system: TestSystem) {
     assert_eq!(events, ["onConversationAdd", "onMessageAdd"]);
 }
 
-async fn an_answer_that_accepts_publishes_unchanged(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+async fn an_accepting_reply_publishes_unchanged(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
     system.autocreation(OURS).await;
     let mut expected = Vec::new();
     for (number, (status, body)) in (1..).zip([
@@ -234,11 +234,11 @@ async fn an_answer_that_accepts_publishes_unchanged(system: TestSystem) {
         (201, ""),
         (204, ""),
     ]) {
-        veto.answer(move |_| Reply {
+        webhook.answer(move |_| Reply {
             status,
             ..Reply::json(body)
         });
-        // Each answer is one to a new conversation and to a message.
+        // The webhook gives each reply twice: to a new conversation and to a message.
         let from = format!("+1555000400{number}");
         for (number, body) in [(10 * number, "one"), (10 * number + 1, "two")] {
             let answer = system.message(&sid(number), &from, OURS, body).await;
@@ -259,24 +259,24 @@ async fn an_answer_that_accepts_publishes_unchanged(system: TestSystem) {
     }
 }
 
-async fn an_edited_name_is_the_conversations(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::json(r#"{"friendly_name":"Ada's","attributes":"{\"no\":1}"}"#));
+async fn the_conversation_gets_the_edited_name(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::json(r#"{"friendly_name":"Ada's","attributes":"{\"no\":1}"}"#));
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = only(system.conversations().await);
     assert_eq!(conversation["friendly_name"], "Ada's");
-    // What may not be edited stays.
+    // A reply can't edit the attributes of a conversation.
     assert_eq!(conversation["attributes"], "{}");
     let conversation = text(&conversation["sid"]);
     assert_eq!(system.bodies(&conversation).await, ["hello"]);
 }
 
-async fn an_edited_message_is_the_one_that_is_kept(system: TestSystem) {
+async fn the_log_keeps_the_edited_message(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| {
         Reply::json(
             json!({
                 "body": "****",
@@ -297,10 +297,10 @@ async fn an_edited_message_is_the_one_that_is_kept(system: TestSystem) {
     assert_eq!(conversation["friendly_name"], Value::Null);
 }
 
-async fn a_partial_edit_leaves_the_rest_alone(system: TestSystem) {
+async fn a_partial_edit_changes_nothing_else(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     for (number, (edit, key, value)) in (1..).zip([
         (json!({"body": "edited"}), "body", "edited"),
         (json!({"author": "carol"}), "author", "carol"),
@@ -311,7 +311,7 @@ async fn a_partial_edit_leaves_the_rest_alone(system: TestSystem) {
         ),
     ]) {
         let edit = edit.to_string();
-        veto.answer(move |_| Reply::json(edit.clone()));
+        webhook.answer(move |_| Reply::json(edit.clone()));
         system.message(&sid(number), ADA, OURS, "hello").await;
         let messages = system.messages(&conversation).await;
         let message = messages.last().expect("a message");
@@ -322,23 +322,23 @@ async fn a_partial_edit_leaves_the_rest_alone(system: TestSystem) {
     }
 }
 
-/// Answers that reject.
+/// The statuses of replies that reject.
 const REJECTIONS: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
 
-async fn a_rejected_conversation_never_was(system: TestSystem) {
+async fn a_rejected_conversation_is_not_created(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
     system.autocreation(OURS).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     for (number, status) in (1..).zip(REJECTIONS.into_iter().chain([302])) {
-        veto.answer(move |_| Reply::new(status, ""));
-        let asked = veto.received().len();
+        webhook.answer(move |_| Reply::new(status, ""));
+        let calls = webhook.received().len();
         let answer = system.message(&sid(number), ADA, OURS, "hello").await;
         assert!(answer.accepted(), "{status}: {}", answer.text());
         let retry = system.message(&sid(number), ADA, OURS, "hello").await;
         assert_eq!(retry.text(), answer.text());
         assert!(retry.accepted(), "{status}: {}", retry.text());
-        assert_eq!(veto.received().len(), asked + 1, "{status}: asked once");
+        assert_eq!(webhook.received().len(), calls + 1, "{status}: one call");
         assert_eq!(system.conversations().await.len(), 0, "{status}");
     }
     let path = "/v1/ParticipantConversations?Address=%2B15550001111";
@@ -346,25 +346,29 @@ async fn a_rejected_conversation_never_was(system: TestSystem) {
     assert_eq!(application.received().len(), 0, "no fall-through");
 }
 
-async fn a_rejected_message_never_was(system: TestSystem) {
+async fn a_rejected_message_is_not_published(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     system.number(OURS, &[("SmsUrl", &application.url())]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
     let before = system.fetch_conversation(&conversation).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     for (number, status) in (1..).zip(REJECTIONS) {
-        veto.answer(move |_| Reply::new(status, r#"{"body":"edited"}"#));
+        webhook.answer(move |_| Reply::new(status, r#"{"body":"edited"}"#));
         for _ in 0..2 {
             let answer = system.message(&sid(number), ADA, OURS, "hello").await;
             assert!(answer.accepted(), "{status}: {}", answer.text());
         }
         assert_eq!(system.messages(&conversation).await.len(), 0, "{status}");
     }
-    assert_eq!(veto.received().len(), REJECTIONS.len(), "each asked once");
+    assert_eq!(
+        webhook.received().len(),
+        REJECTIONS.len(),
+        "one call for each message"
+    );
     assert_eq!(system.fetch_conversation(&conversation).await, before);
     assert_eq!(application.received().len(), 0, "no fall-through");
-    // Nor did it take an index.
-    veto.answer(|_| Reply::new(200, ""));
+    // A rejected message takes no index.
+    webhook.answer(|_| Reply::new(200, ""));
     system.message(&sid(99), ADA, OURS, "accepted").await;
     assert_eq!(system.bodies(&conversation).await, ["accepted"]);
 }
@@ -377,14 +381,14 @@ async fn a_rejected_message_leaves_an_inactive_conversation_inactive(system: Tes
         .update_conversation(&conversation, &inactive)
         .await
         .expect(200);
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(403, ""));
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(403, ""));
     system.message(&sid(1), ADA, OURS, "hello").await;
     assert_eq!(
         system.fetch_conversation(&conversation).await["state"],
         "inactive"
     );
-    veto.answer(|_| Reply::new(200, ""));
+    webhook.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "hello").await;
     assert_eq!(
         system.fetch_conversation(&conversation).await["state"],
@@ -392,48 +396,48 @@ async fn a_rejected_message_leaves_an_inactive_conversation_inactive(system: Tes
     );
 }
 
-async fn a_rejection_does_not_close_the_door(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(403, ""));
+async fn a_message_after_a_rejection_is_decided_anew(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(403, ""));
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "rejected").await;
-    veto.answer(|_| Reply::new(200, ""));
+    webhook.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "accepted").await;
-    // What was rejected stays so.
+    // The journal keeps the rejection.
     system.message(&sid(1), ADA, OURS, "rejected").await;
-    assert_eq!(veto.received().len(), 2);
+    assert_eq!(webhook.received().len(), 2);
     let conversation = text(&only(system.conversations().await)["sid"]);
     assert_eq!(system.bodies(&conversation).await, ["accepted"]);
 }
 
-async fn a_rejected_autocreation_leaves_the_expired_conversation(system: TestSystem) {
+async fn a_rejected_autocreation_does_not_close_the_expired_conversation(system: TestSystem) {
     system.autocreation(OURS).await;
     let timer = [("DefaultClosedTimer", "PT10M")];
     system.post("/v1/Configuration", &timer).await.expect(200);
     system.message(&sid(1), ADA, OURS, "one").await;
     let old = text(&only(system.conversations().await)["sid"]);
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(403, ""));
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(403, ""));
     system.advance(Duration::from_secs(60 * 60));
     system.message(&sid(2), ADA, OURS, "two").await;
-    let asked = one(&veto);
-    assert_eq!(asked.parameter("EventType"), Some("onConversationAdd"));
+    let call = one(&webhook);
+    assert_eq!(call.parameter("EventType"), Some("onConversationAdd"));
     assert_eq!(only(system.conversations().await)["sid"], json!(old));
     assert_eq!(system.bodies(&old).await, ["one"]);
-    // Accepted, the next message has a conversation of its own.
-    veto.answer(|_| Reply::new(200, ""));
+    // The webhook accepts the next message, which gets a new conversation.
+    webhook.answer(|_| Reply::new(200, ""));
     system.message(&sid(3), ADA, OURS, "three").await;
     assert_eq!(system.conversations().await.len(), 2);
     assert_eq!(system.fetch_conversation(&old).await["state"], "closed");
 }
 
-async fn a_retry_asks_nobody(system: TestSystem) {
+async fn a_retry_does_not_call_the_webhook(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "autocreated").await;
     system.message(&sid(2), ADA, OURS, "captured").await;
-    // A webhook that comes later and rejects everything changes nothing of what has happened.
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(403, ""));
+    // A webhook that is set later rejects everything. It does not change the earlier outcomes.
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(403, ""));
     for number in [1, 2] {
         assert!(
             system
@@ -442,7 +446,7 @@ async fn a_retry_asks_nobody(system: TestSystem) {
                 .accepted()
         );
     }
-    assert_eq!(veto.received().len(), 0);
+    assert_eq!(webhook.received().len(), 0);
     let conversation = text(&only(system.conversations().await)["sid"]);
     assert_eq!(
         system.bodies(&conversation).await,
@@ -450,29 +454,29 @@ async fn a_retry_asks_nobody(system: TestSystem) {
     );
 }
 
-/// Time enough to change something while a webhook thinks.
-const THINKING: Duration = Duration::from_millis(1_500);
+/// How long a webhook waits with its reply, so that the test can change something during the call.
+const REPLY_DELAY: Duration = Duration::from_millis(1_500);
 
-/// Waits until the webhook was asked.
-async fn asked(veto: &Receiver) {
+/// Waits until a call has reached the webhook.
+async fn wait_for_call(webhook: &Receiver) {
     for _ in 0..100 {
-        if !veto.received().is_empty() {
+        if !webhook.received().is_empty() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the webhook was not asked");
+    panic!("no call reached the webhook");
 }
 
-async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
+async fn a_reply_holds_for_its_conversation_only(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (old, participant) = system.bind(ADA, OURS).await;
     let new = system.conversation(&[]).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     let first = old.clone();
-    veto.answer(move |received| {
+    webhook.answer(move |received| {
         if received.parameter("ConversationSid") == Some(&first) {
-            Reply::json(r#"{"body":"edited for the old"}"#).after(THINKING)
+            Reply::json(r#"{"body":"edited for the old"}"#).after(REPLY_DELAY)
         } else {
             Reply::json(r#"{"author":"carol"}"#)
         }
@@ -480,7 +484,7 @@ async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
     let sid = sid(1);
     let message = system.message(&sid, ADA, OURS, "hello");
     let moved = async {
-        asked(&veto).await;
+        wait_for_call(&webhook).await;
         let path = format!("/v1/Conversations/{old}/Participants/{participant}");
         system.delete(&path).await.expect(204);
         system.add_participant(&new, ADA, OURS).await.expect(201);
@@ -491,7 +495,7 @@ async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
     let message = only(system.messages(&new).await);
     assert_eq!(message["body"], "hello");
     assert_eq!(message["author"], "carol");
-    let conversations: Vec<_> = veto
+    let conversations: Vec<_> = webhook
         .received()
         .iter()
         .map(|received| form(received)["ConversationSid"].clone())
@@ -499,19 +503,19 @@ async fn an_answer_holds_for_its_conversation_only(system: TestSystem) {
     assert_eq!(conversations, [json!(old), json!(new)]);
 }
 
-async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestSystem) {
+async fn a_reply_for_a_closed_conversation_creates_no_new_one(system: TestSystem) {
     system.autocreation(OURS).await;
     let (old, _) = system.bind(ADA, OURS).await;
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|received| match received.parameter("EventType") {
-        // A message may come in; a stranger's conversation may not.
-        Some("onMessageAdd") => Reply::new(200, "").after(THINKING),
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|received| match received.parameter("EventType") {
+        // The webhook accepts messages, and rejects new conversations.
+        Some("onMessageAdd") => Reply::new(200, "").after(REPLY_DELAY),
         _ => Reply::new(403, ""),
     });
     let sid = sid(1);
     let message = system.message(&sid, ADA, OURS, "hello");
     let closed = async {
-        asked(&veto).await;
+        wait_for_call(&webhook).await;
         system
             .update_conversation(&old, &[("State", "closed")])
             .await
@@ -521,7 +525,7 @@ async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestS
     assert!(answer.accepted(), "{}", answer.text());
     assert_eq!(only(system.conversations().await)["sid"], json!(old));
     assert_eq!(system.messages(&old).await.len(), 0);
-    let events: Vec<_> = veto
+    let events: Vec<_> = webhook
         .received()
         .iter()
         .map(|received| form(received)["EventType"].clone())
@@ -529,24 +533,22 @@ async fn an_answer_for_a_conversation_that_closed_makes_no_new_one(system: TestS
     assert_eq!(events, ["onMessageAdd", "onConversationAdd"]);
 }
 
-async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
-    system: TestSystem,
-) {
+async fn a_rejection_for_the_old_holder_does_not_hold_for_the_new_one(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (old, participant) = system.bind(ADA, OURS).await;
     let new = system.conversation(&[]).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     let first = old.clone();
-    veto.answer(
+    webhook.answer(
         move |received| match received.parameter("ConversationSid") == Some(&first) {
-            true => Reply::new(403, "").after(THINKING),
+            true => Reply::new(403, "").after(REPLY_DELAY),
             false => Reply::new(200, ""),
         },
     );
     let sid = sid(1);
     let message = system.message(&sid, ADA, OURS, "hello");
     let moved = async {
-        asked(&veto).await;
+        wait_for_call(&webhook).await;
         let path = format!("/v1/Conversations/{old}/Participants/{participant}");
         system.delete(&path).await.expect(204);
         system.add_participant(&new, ADA, OURS).await.expect(201);
@@ -558,20 +560,20 @@ async fn a_rejection_for_a_conversation_that_lost_the_pair_is_none_for_the_next(
 
 async fn a_rejection_of_one_of_two_first_messages_loses_neither(system: TestSystem) {
     system.autocreation(OURS).await;
-    let veto = accepting(&system, &[]).await;
-    // "One is being made already": the request with the second message is refused, later.
-    veto.answer(|received| {
+    let webhook = accepting(&system, &[]).await;
+    // The webhook rejects the conversation of the second message, after the first message has made one.
+    webhook.answer(|received| {
         match (
             received.parameter("EventType"),
             received.parameter("MessageBody"),
         ) {
-            (Some("onConversationAdd"), Some("second")) => Reply::new(403, "").after(THINKING),
+            (Some("onConversationAdd"), Some("second")) => Reply::new(403, "").after(REPLY_DELAY),
             _ => Reply::new(200, ""),
         }
     });
     let (first, second) = (sid(1), sid(2));
     let later = async {
-        asked(&veto).await;
+        wait_for_call(&webhook).await;
         system.message(&first, ADA, OURS, "first").await
     };
     let (second, first) = tokio::join!(system.message(&second, ADA, OURS, "second"), later);
@@ -580,11 +582,11 @@ async fn a_rejection_of_one_of_two_first_messages_loses_neither(system: TestSyst
     assert_eq!(system.bodies(&conversation).await, ["first", "second"]);
 }
 
-async fn a_rejection_is_one_however_long_or_slow_its_body(system: TestSystem) {
+async fn a_long_body_does_not_change_a_rejection(system: TestSystem) {
     system.autocreation(OURS).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     for status in [403, 500] {
-        veto.answer(move |_| Reply::new(status, "no".repeat(1024 * 1024)));
+        webhook.answer(move |_| Reply::new(status, "no".repeat(1024 * 1024)));
         assert!(
             system
                 .message(&sid(u64::from(status)), ADA, OURS, "hello")
@@ -595,7 +597,7 @@ async fn a_rejection_is_one_however_long_or_slow_its_body(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
 }
 
-/// Longer than a webhook has to answer.
+/// Later than a webhook may reply.
 const TOO_LATE: Duration = Duration::from_secs(600);
 
 /// Asserts that the time limit ended the wait: the webhook had five seconds, and did not get [`TOO_LATE`].
@@ -606,9 +608,9 @@ fn assert_waited(began: Instant) {
     assert!(waited < TOO_LATE / 2, "{waited:?}");
 }
 
-async fn no_answer_in_time_publishes(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::json(r#"{"friendly_name":"late","body":"late"}"#).after(TOO_LATE));
+async fn a_late_reply_publishes_unchanged(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::json(r#"{"friendly_name":"late","body":"late"}"#).after(TOO_LATE));
     system.autocreation(OURS).await;
     let began = Instant::now();
     let answer = system.message(&sid(1), ADA, OURS, "hello").await;
@@ -618,21 +620,21 @@ async fn no_answer_in_time_publishes(system: TestSystem) {
     assert_eq!(conversation["friendly_name"], Value::Null);
     let conversation = text(&conversation["sid"]);
     assert_eq!(system.bodies(&conversation).await, ["hello"]);
-    assert_eq!(veto.received().len(), 1);
+    assert_eq!(webhook.received().len(), 1);
 }
 
-async fn no_answer_in_time_rejects_where_that_is_set(system: TestSystem) {
-    let veto = accepting(&system, &[("OnTimeout", "reject")]).await;
-    veto.answer(|_| Reply::new(200, "").after(TOO_LATE));
+async fn a_late_reply_rejects_if_so_configured(system: TestSystem) {
+    let webhook = accepting(&system, &[("OnTimeout", "reject")]).await;
+    webhook.answer(|_| Reply::new(200, "").after(TOO_LATE));
     system.autocreation(OURS).await;
     let began = Instant::now();
     let answer = system.message(&sid(1), ADA, OURS, "hello").await;
     assert_waited(began);
     assert!(answer.accepted(), "{}", answer.text());
-    // The journal answers its retry: the webhook is not asked again.
+    // The journal has the outcome for the retry: no run calls the webhook again.
     let retry = system.message(&sid(1), ADA, OURS, "hello").await;
     assert!(retry.accepted(), "{}", retry.text());
-    assert_eq!(veto.received().len(), 1);
+    assert_eq!(webhook.received().len(), 1);
     assert_eq!(system.conversations().await.len(), 0);
 }
 
@@ -651,7 +653,7 @@ async fn a_dead_endpoint_publishes(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, ["one", "two"]);
 }
 
-async fn a_dead_endpoint_rejects_where_that_is_set(system: TestSystem) {
+async fn a_dead_endpoint_rejects_if_so_configured(system: TestSystem) {
     system.autocreation(OURS).await;
     system
         .set_pre_webhook(DEAD, &[("OnTimeout", "reject")])
@@ -661,26 +663,26 @@ async fn a_dead_endpoint_rejects_where_that_is_set(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
 }
 
-/// No server listens there.
+/// No server listens at this URL.
 const DEAD: &str = "http://127.0.0.1:1/pre";
 
-async fn an_unreadable_answer_publishes(system: TestSystem) {
+async fn an_unreadable_reply_publishes_unchanged(system: TestSystem) {
     system.autocreation(OURS).await;
-    // Even where a time-out rejects: this is an answer.
-    let veto = accepting(&system, &[("OnTimeout", "reject")]).await;
+    // OnTimeout does not apply: the webhook replies in time.
+    let webhook = accepting(&system, &[("OnTimeout", "reject")]).await;
     let unreadable = ["OK", "<Response/>", r#"{"body":"#, "[1]", "7", r#""body""#];
     for (number, body) in (1..).zip(unreadable) {
-        veto.answer(move |_| Reply::new(200, body));
+        webhook.answer(move |_| Reply::new(200, body));
         let answer = system.message(&sid(number), ADA, OURS, "hello").await;
         assert!(answer.accepted(), "{}", answer.text());
     }
     let conversation = text(&only(system.conversations().await)["sid"]);
     let expected = ["hello"; 6];
     assert_eq!(system.bodies(&conversation).await, expected);
-    assert_eq!(veto.received().len(), expected.len());
+    assert_eq!(webhook.received().len(), expected.len());
 }
 
-async fn filters_say_what_is_asked(system: TestSystem) {
+async fn the_webhook_gets_only_the_events_of_its_filters(system: TestSystem) {
     system.autocreation(OURS).await;
     let mut number = 0;
     for (filters, expected) in [
@@ -693,13 +695,13 @@ async fn filters_say_what_is_asked(system: TestSystem) {
         (&["onMessageAdded", "onConversationAdded"], &[]),
     ] {
         let fields: Vec<_> = filters.iter().map(|filter| ("Filters", *filter)).collect();
-        let veto = accepting(&system, &fields).await;
+        let webhook = accepting(&system, &fields).await;
         let from = format!("+15550004{number:03}");
         for _ in 0..2 {
             number += 1;
             system.message(&sid(number), &from, OURS, "hello").await;
         }
-        let events: Vec<_> = veto
+        let events: Vec<_> = webhook
             .received()
             .iter()
             .map(|received| form(received)["EventType"].clone())
@@ -709,7 +711,7 @@ async fn filters_say_what_is_asked(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 4);
 }
 
-async fn a_post_action_webhook_is_no_veto(system: TestSystem) {
+async fn a_post_action_webhook_rejects_nothing(system: TestSystem) {
     let post = Receiver::start(|_| Reply::new(403, "")).await;
     let form = [("PostWebhookUrl", post.url())];
     let form = form.each_ref().map(|(name, url)| (*name, url.as_str()));
@@ -722,20 +724,20 @@ async fn a_post_action_webhook_is_no_veto(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, ["one", "two"]);
 }
 
-async fn a_change_by_rest_asks_only_if_it_says_so(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(403, ""));
+async fn a_rest_change_calls_the_webhook_only_on_request(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(403, ""));
     let conversation = system.conversation(&[]).await;
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     let form = [("Body", "hello")];
     system.post(&messages, &form).await.expect(201);
-    assert_eq!(veto.received().len(), 0);
-    veto.answer(|_| Reply::new(200, ""));
+    assert_eq!(webhook.received().len(), 0);
+    webhook.answer(|_| Reply::new(200, ""));
     let made = system.post_with_webhooks("/v1/Conversations", &[]).await;
     made.expect(201);
     let made = system.post_with_webhooks(&messages, &form).await;
     made.expect(201);
-    let events: Vec<_> = veto
+    let events: Vec<_> = webhook
         .received()
         .iter()
         .map(|received| self::form(received)["EventType"].clone())
@@ -743,8 +745,8 @@ async fn a_change_by_rest_asks_only_if_it_says_so(system: TestSystem) {
     assert_eq!(events, ["onConversationAdd", "onMessageAdd"]);
 }
 
-async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
+async fn the_call_for_a_rest_change_has_exactly_these_parameters(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
     let fields = [
         ("FriendlyName", "By REST"),
         ("UniqueName", "by-rest"),
@@ -754,7 +756,7 @@ async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: Tes
     let conversations = "/v1/Conversations";
     let made = system.post_with_webhooks(conversations, &fields).await;
     let made = made.expect(201);
-    let received = one(&veto);
+    let received = one(&webhook);
     assert_eq!(
         form(&received),
         json!({
@@ -770,14 +772,14 @@ async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: Tes
             "State": "inactive",
         })
     );
-    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert!(received.signed(TOKEN, &pre(&webhook)), "{received:?}");
 
     let conversation = text(&made["sid"]);
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     let fields = [("Body", "hello"), ("Attributes", r#"{"b":2}"#)];
     let made = system.post_with_webhooks(&messages, &fields).await;
     made.expect(201);
-    let received = veto.received()[1].clone();
+    let received = webhook.received()[1].clone();
     assert_eq!(
         form(&received),
         json!({
@@ -791,17 +793,17 @@ async fn a_change_by_rest_is_asked_for_with_exactly_these_parameters(system: Tes
             "Attributes": r#"{"b":2}"#,
         })
     );
-    assert!(received.signed(TOKEN, &pre(&veto)), "{received:?}");
+    assert!(received.signed(TOKEN, &pre(&webhook)), "{received:?}");
 }
 
-async fn a_reply_to_rest_holds_for_the_webhook_that_is_still_set(system: TestSystem) {
+async fn a_reply_does_not_hold_after_the_webhook_is_replaced(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let messages = format!("/v1/Conversations/{conversation}/Messages");
     let earlier = accepting(&system, &[]).await;
-    earlier.answer(|_| Reply::new(200, "").after(THINKING * 2));
+    earlier.answer(|_| Reply::new(200, "").after(REPLY_DELAY * 2));
     let later = Receiver::start(|_| Reply::new(403, "")).await;
     let set_anew = async {
-        asked(&earlier).await;
+        wait_for_call(&earlier).await;
         system.set_pre_webhook("", &[]).await;
         system.set_pre_webhook(&pre(&later), &[]).await;
     };
@@ -813,14 +815,14 @@ async fn a_reply_to_rest_holds_for_the_webhook_that_is_still_set(system: TestSys
     assert_eq!(system.messages(&conversation).await.len(), 0);
 }
 
-async fn a_conversation_that_closes_while_rest_asks_stays_closed(system: TestSystem) {
+async fn a_conversation_that_closes_during_the_call_stays_closed(system: TestSystem) {
     let timers = [("Timers.Closed", "PT10M")];
     let conversation = system.conversation(&timers).await;
     let messages = format!("/v1/Conversations/{conversation}/Messages");
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::new(200, "").after(THINKING * 2));
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::new(200, "").after(REPLY_DELAY * 2));
     let closing = async {
-        asked(&veto).await;
+        wait_for_call(&webhook).await;
         system.advance(Duration::from_secs(601));
     };
     let form = [("Body", "hello")];
@@ -832,12 +834,12 @@ async fn a_conversation_that_closes_while_rest_asks_stays_closed(system: TestSys
     assert_eq!(system.messages(&conversation).await.len(), 0);
 }
 
-async fn a_rejection_by_rest_is_an_error(system: TestSystem) {
+async fn a_rejected_rest_change_is_an_error(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let messages = format!("/v1/Conversations/{conversation}/Messages");
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     for status in REJECTIONS {
-        veto.answer(move |_| Reply::new(status, ""));
+        webhook.answer(move |_| Reply::new(status, ""));
         let form = [("UniqueName", "rejected")];
         let answer = system.post_with_webhooks("/v1/Conversations", &form).await;
         answer.expect_code(403, 50056);
@@ -848,17 +850,17 @@ async fn a_rejection_by_rest_is_an_error(system: TestSystem) {
     assert_eq!(only(system.conversations().await)["sid"], conversation);
     assert_eq!(system.messages(&conversation).await.len(), 0);
     system.conversation(&[("UniqueName", "rejected")]).await;
-    // What is wrong anyhow is not asked for.
-    let asked = veto.received().len();
+    // An invalid change does not call the webhook.
+    let calls = webhook.received().len();
     let form = [("Attributes", "{")];
     let answer = system.post_with_webhooks("/v1/Conversations", &form).await;
     answer.expect_code(400, 50304);
-    assert_eq!(veto.received().len(), asked);
+    assert_eq!(webhook.received().len(), calls);
 }
 
-async fn an_edit_by_rest_is_the_one_that_is_kept(system: TestSystem) {
-    let veto = accepting(&system, &[]).await;
-    veto.answer(|_| Reply::json(r#"{"friendly_name":"edited"}"#));
+async fn a_rest_change_stores_the_edit(system: TestSystem) {
+    let webhook = accepting(&system, &[]).await;
+    webhook.answer(|_| Reply::json(r#"{"friendly_name":"edited"}"#));
     let form = [("FriendlyName", "by REST"), ("UniqueName", "by-rest")];
     let made = system.post_with_webhooks("/v1/Conversations", &form).await;
     let made = made.expect(201);
@@ -867,7 +869,7 @@ async fn an_edit_by_rest_is_the_one_that_is_kept(system: TestSystem) {
     let conversation = text(&made["sid"]);
     assert_eq!(system.fetch_conversation(&conversation).await, made);
 
-    veto.answer(|_| {
+    webhook.answer(|_| {
         let edit = json!({"body": "edited", "author": "carol", "attributes": r#"{"a":1}"#});
         Reply::json(edit.to_string())
     });
@@ -881,13 +883,13 @@ async fn an_edit_by_rest_is_the_one_that_is_kept(system: TestSystem) {
     assert_eq!(only(system.messages(&conversation).await), made);
 }
 
-async fn an_edit_by_rest_that_cannot_be_is_an_error(system: TestSystem) {
+async fn an_invalid_edit_of_a_rest_change_is_an_error(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
-    let veto = accepting(&system, &[]).await;
+    let webhook = accepting(&system, &[]).await;
     let long = "x".repeat(300);
     for edit in [json!({"friendly_name": long}), json!({"friendly_name": 7})] {
         let edit = edit.to_string();
-        veto.answer(move |_| Reply::json(edit.clone()));
+        webhook.answer(move |_| Reply::json(edit.clone()));
         let answer = system.post_with_webhooks("/v1/Conversations", &[]).await;
         assert_eq!(answer.expect(400)["status"], 400);
     }
@@ -905,7 +907,7 @@ async fn an_edit_by_rest_that_cannot_be_is_an_error(system: TestSystem) {
     ] {
         let edit = edit.to_string();
         let shown = edit.chars().take(60).collect::<String>();
-        veto.answer(move |_| Reply::json(edit.clone()));
+        webhook.answer(move |_| Reply::json(edit.clone()));
         let form = [("Body", "hello")];
         let answer = system.post_with_webhooks(&messages, &form).await;
         assert_eq!(answer.status, 400, "{shown}: {}", answer.text());
@@ -918,26 +920,26 @@ async fn an_edit_by_rest_that_cannot_be_is_an_error(system: TestSystem) {
     assert_eq!(system.messages(&conversation).await.len(), 0);
 }
 
-/// A webhook that accepts, set at the account with these fields besides.
+/// A webhook that accepts. The account has it with these further fields.
 async fn accepting(system: &TestSystem, fields: &[(&str, &str)]) -> Receiver {
-    let veto = Receiver::start(|_| Reply::new(200, "")).await;
-    system.set_pre_webhook(&pre(&veto), fields).await;
-    veto
+    let webhook = Receiver::start(|_| Reply::new(200, "")).await;
+    system.set_pre_webhook(&pre(&webhook), fields).await;
+    webhook
 }
 
-fn pre(veto: &Receiver) -> String {
-    format!("{}/pre", veto.url())
+fn pre(webhook: &Receiver) -> String {
+    format!("{}/pre", webhook.url())
 }
 
-/// The one request that came.
+/// The only request that the webhook got.
 #[track_caller]
-fn one(veto: &Receiver) -> Received {
-    let received = veto.received();
+fn one(webhook: &Receiver) -> Received {
+    let received = webhook.received();
     assert_eq!(received.len(), 1, "{received:#?}");
     received[0].clone()
 }
 
-/// All parameters as JSON, each of which came once.
+/// The parameters as a JSON object; the request has each of them once.
 #[track_caller]
 fn form(received: &Received) -> Value {
     let form = json!(received.form());
