@@ -396,7 +396,7 @@ async fn a_ring_whose_hand_off_fails_is_delivered_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_event_fails_and_the_function_lives_on() {
+async fn an_invalid_event_fails_and_the_function_lives_on() {
     let mut around = Around::start().await;
     for event in [
         json!({"what": "is this"}),
@@ -462,7 +462,7 @@ async fn a_failure_is_logged_with_its_whole_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_failure_queue_tells_the_kind_of_a_failure_by_a_word() {
+async fn the_failure_queue_names_the_kind_of_a_failure() {
     let mut around = Around::start().await;
     let clock = json!({"clock": "minute"});
     let run = json!({"conversations": [conversation(1)]});

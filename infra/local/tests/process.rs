@@ -188,7 +188,7 @@ impl Drop for Scratch {
 const AUTOCREATE: &str = "Type=sms&Address=%2B15550002222&AutoCreation.Enabled=true";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stack_is_ready_after_two_seconds_of_work_at_most_and_ends_when_it_is_told() {
+async fn the_stack_is_ready_after_two_seconds_of_work_at_most_and_ends_at_a_signal() {
     for signal in ["-INT", "-TERM"] {
         let scratch = Scratch::new();
         let mut stack = Stack::on_disk(&scratch.0);
@@ -274,7 +274,7 @@ fn output(command: &mut Command) -> Output {
 type Wrong<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
-fn what_is_wrong_at_the_start_is_said_in_one_message() {
+fn one_message_names_all_problems_at_the_start() {
     let scratch = Scratch::new();
     let held = Stack::on_disk(&scratch.0);
     let port = held.url.rsplit(':').next().unwrap().to_owned();

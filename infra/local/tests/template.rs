@@ -381,7 +381,7 @@ fn a_deployed_run_ends_in_time_and_before_the_sweep_comes_by() {
 }
 
 #[test]
-fn what_dispatch_is_given_is_tried_a_few_times_and_then_left_to_the_sweep() {
+fn an_invocation_of_dispatch_is_tried_a_few_times_and_then_left_to_the_sweep() {
     let template = template();
     for (way_in, age) in [
         ("DispatchStream", "MaximumRecordAgeInSeconds"),
@@ -490,7 +490,7 @@ impl HandOff for Nobody {
 }
 
 #[tokio::test]
-async fn the_clock_that_is_deployed_is_understood() {
+async fn the_function_understands_the_event_of_the_deployed_clock() {
     let template = template();
     let clock = at(&template, "Resources.Clock.Properties");
     assert_eq!(text(clock, "ScheduleExpression"), "rate(1 minute)");
@@ -527,7 +527,7 @@ const LOCAL_ONLY: &str = "CROSSPOINT_TWILIO_API_URL";
 const TWILIO: &str = "CROSSPOINT_TWILIO_";
 
 #[test]
-fn the_deployed_functions_are_told_every_variable_that_they_need_and_no_other() {
+fn the_deployed_functions_have_every_variable_that_they_need_and_no_other() {
     let read = RefCell::new(Vec::new());
     let nothing_is_set = Config::read(|name| {
         read.borrow_mut().push(name.to_owned());
@@ -565,7 +565,7 @@ fn the_deployed_functions_are_told_every_variable_that_they_need_and_no_other() 
 }
 
 #[test]
-fn the_alarms_hear_of_what_is_counted() {
+fn every_counted_line_has_an_alarm() {
     let template = template();
     // What the lines say is held where they are written.
     for (count, log, alarm, pattern) in [
@@ -656,7 +656,7 @@ fn the_alarms_hear_of_what_is_counted() {
 }
 
 #[test]
-fn lambda_itself_counts_what_inbound_can_not() {
+fn lambda_itself_counts_the_failures_that_inbound_cannot() {
     let template = template();
     for (alarm, metric) in [
         ("InboundErrorAlarm", "Errors"),

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn one_error_names_all_problems() {
         let problems = |changes: &[(&str, Option<&str>)]| {
             read(changes)
                 .err()

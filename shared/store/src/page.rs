@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_goes_on_after_any_of_its_rows() {
+    fn a_page_can_continue_after_any_of_its_rows() {
         let list = ListKind::Settings;
         let rows = [('a', "1"), ('b', "2"), ('c', "3")].map(|(row, at)| (row, at.to_owned()));
         let after = |position: &str| Some(super::token(list, position));

@@ -17,32 +17,32 @@ use tests::system::{ADA, OURS, TestSystem};
 use tests::wire::Fault;
 
 on_both_engines!(
-    runs_at_once_tell_each_event_once,
+    concurrent_runs_deliver_each_event_once,
     a_ring_while_a_run_is_leaving_is_not_lost,
     a_lost_ring_is_found_by_the_sweep,
     a_lost_ring_behind_many_silent_changes_is_found,
     lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight,
     lost_rings_are_found_wherever_the_list_of_changes_is_cut,
     a_cursor_made_due_while_a_run_has_it_stays_due,
-    a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once,
-    what_is_not_due_costs_the_clock_nothing,
-    what_lies_behind_a_gap_waits_until_it_closes,
-    a_dispatcher_that_starts_tells_what_was_left_behind,
-    a_dispatcher_that_starts_goes_on_where_a_run_died,
+    the_clock_looks_once_at_a_cursor_of_a_purged_conversation,
+    the_clock_reads_no_cursor_that_is_not_due,
+    an_entry_behind_a_gap_waits_until_the_gap_closes,
+    a_dispatcher_delivers_at_its_start_what_the_last_one_left,
+    a_dispatcher_continues_at_its_start_where_a_run_died,
 );
 
 on_the_embedded_engine!(
     a_batch_hands_each_conversation_off_once,
     only_an_entry_that_is_new_rings,
-    a_record_that_cannot_be_read_is_passed_over,
+    the_doorbell_skips_an_unreadable_record,
     a_hand_off_that_fails_names_its_records_and_no_others,
     a_ring_does_not_wait_for_the_endpoint,
-    a_conversation_that_is_none_keeps_no_other_from_running,
-    an_event_of_no_known_kind_is_refused,
-    rings_doubled_late_and_in_disorder_tell_nothing_twice,
-    what_comes_while_a_run_is_at_work_is_told_though_the_run_ends,
-    what_cannot_be_read_keeps_nobody_else_waiting,
-    a_first_ring_that_is_late_is_as_good_as_any,
+    an_unknown_conversation_stops_no_other,
+    the_function_refuses_an_event_of_an_unknown_kind,
+    doubled_late_and_disordered_rings_deliver_nothing_twice,
+    an_event_that_commits_during_a_run_is_delivered_though_the_run_ends,
+    an_unreadable_log_delays_no_other,
+    a_late_first_ring_starts_a_run,
 );
 
 /// Longer than any lease, and than the sweep lies behind.
@@ -171,7 +171,7 @@ async fn only_an_entry_that_is_new_rings(system: TestSystem) {
     assert_eq!(hand_off.given(), [conversation]);
 }
 
-async fn a_record_that_cannot_be_read_is_passed_over(system: TestSystem) {
+async fn the_doorbell_skips_an_unreadable_record(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let good = records(&system, &conversation).await;
     let pk = format!("C#{conversation}");
@@ -285,7 +285,7 @@ async fn a_ring_does_not_wait_for_the_endpoint(system: TestSystem) {
     system.tasks.abort();
 }
 
-async fn a_conversation_that_is_none_keeps_no_other_from_running(system: TestSystem) {
+async fn an_unknown_conversation_stops_no_other(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
@@ -304,7 +304,7 @@ async fn a_conversation_that_is_none_keeps_no_other_from_running(system: TestSys
     );
 }
 
-async fn an_event_of_no_known_kind_is_refused(system: TestSystem) {
+async fn the_function_refuses_an_event_of_an_unknown_kind(system: TestSystem) {
     for event in [
         json!({}),
         json!(null),
@@ -319,7 +319,7 @@ async fn an_event_of_no_known_kind_is_refused(system: TestSystem) {
     }
 }
 
-async fn rings_doubled_late_and_in_disorder_tell_nothing_twice(system: TestSystem) {
+async fn doubled_late_and_disordered_rings_deliver_nothing_twice(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     for number in 0..6 {
@@ -341,7 +341,7 @@ async fn rings_doubled_late_and_in_disorder_tell_nothing_twice(system: TestSyste
     assert_eq!(receiver.received().len(), 8);
 }
 
-async fn a_first_ring_that_is_late_is_as_good_as_any(system: TestSystem) {
+async fn a_late_first_ring_starts_a_run(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     for (number, lateness) in (0..).zip([60, 3_600, 100_000]) {
@@ -360,7 +360,7 @@ async fn a_first_ring_that_is_late_is_as_good_as_any(system: TestSystem) {
     }
 }
 
-async fn runs_at_once_tell_each_event_once(system: TestSystem) {
+async fn concurrent_runs_deliver_each_event_once(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_millis(30))).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
@@ -571,7 +571,7 @@ async fn in_two_moments(system: &TestSystem) {
 }
 
 /// A run looks for more a bounded number of times. Another run that a ring begins meanwhile leaves the work to it.
-async fn what_comes_while_a_run_is_at_work_is_told_though_the_run_ends(system: TestSystem) {
+async fn an_event_that_commits_during_a_run_is_delivered_though_the_run_ends(system: TestSystem) {
     const EVENTS: usize = 230;
     let created = system.post("/v1/Conversations", &[]).await.expect(201);
     let conversation = text(&created["sid"]);
@@ -635,7 +635,7 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
 }
 
 /// As a wake that was held up on its way leaves it.
-async fn a_cursor_of_a_conversation_that_is_no_more_is_looked_at_once(system: TestSystem) {
+async fn the_clock_looks_once_at_a_cursor_of_a_purged_conversation(system: TestSystem) {
     let sid = ConversationSid::parse(&format!("CH{:032x}", 7)).expect("a SID");
     let consumers = [
         Consumer::Post(Scope::Account),
@@ -670,7 +670,7 @@ fn soon() -> Deadline {
 }
 
 /// What falls due later is not read. Timers stand there for weeks.
-async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
+async fn the_clock_reads_no_cursor_that_is_not_due(system: TestSystem) {
     // On a day that does not end meanwhile.
     let morning = until_midnight(&system) + Duration::from_secs(6 * 3_600);
     system.advance_and_tick(morning).await;
@@ -694,7 +694,7 @@ async fn what_is_not_due_costs_the_clock_nothing(system: TestSystem) {
 
 /// A transaction becomes visible piece by piece: a slot may be there before the one in front of it. Among the newest
 /// entries, and further back.
-async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
+async fn an_entry_behind_a_gap_waits_until_the_gap_closes(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     for (number, behind) in (0..).zip([1, 9]) {
@@ -744,7 +744,7 @@ async fn what_lies_behind_a_gap_waits_until_it_closes(system: TestSystem) {
 }
 
 /// An entry, a cursor, and a journal entry that can't be read.
-async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
+async fn an_unreadable_log_delays_no_other(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     let mut number = 0;
@@ -792,7 +792,7 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(system: TestSystem) {
     }
 }
 
-async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem) {
+async fn a_dispatcher_delivers_at_its_start_what_the_last_one_left(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     let running = system.clone().start_dispatcher().await;
@@ -818,7 +818,7 @@ async fn a_dispatcher_that_starts_tells_what_was_left_behind(system: TestSystem)
     drop(running);
 }
 
-async fn a_dispatcher_that_starts_goes_on_where_a_run_died(system: TestSystem) {
+async fn a_dispatcher_continues_at_its_start_where_a_run_died(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "").after(Duration::from_secs(600))).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;

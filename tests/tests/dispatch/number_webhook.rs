@@ -12,42 +12,42 @@ use tests::response::Response;
 use tests::system::{ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
-    it_is_told_by_itself,
-    the_clock_brings_what_waits,
+    the_stream_brings_a_captured_message_to_the_webhook,
+    the_clock_delivers_what_waits,
     a_run_killed_at_any_call_loses_nothing,
 );
 
 on_the_embedded_engine!(
-    a_captured_message_is_told_as_a_forwarded_one,
-    an_autocreated_message_is_told_as_a_forwarded_one,
-    media_are_told_as_a_forwarded_messages_are,
-    all_that_twilio_said_is_told,
+    the_webhook_gets_a_captured_message_as_a_forwarded_one,
+    the_webhook_gets_an_autocreated_message_as_a_forwarded_one,
+    the_webhook_gets_media_as_those_of_a_forwarded_message,
+    the_webhook_gets_all_parameters_of_twilio,
     a_request_is_signed_and_each_message_has_its_token,
     a_get_carries_everything_in_its_signed_url,
-    nobody_is_told_by_default,
-    only_what_came_in_is_told_and_once,
-    its_answer_reaches_nobody_and_changes_nothing,
-    an_answer_that_is_long_is_a_success_and_told_once,
-    retry_after_is_the_least_pause,
+    the_webhook_gets_no_captured_message_by_default,
+    the_webhook_gets_each_inbound_message_once_and_no_other,
+    the_reply_of_the_webhook_has_no_effect,
+    a_long_reply_is_a_success_and_not_repeated,
+    a_retry_waits_at_least_as_long_as_retry_after,
     a_dead_webhook_neither_delays_nor_fails_a_capture,
-    always_begins_with_the_next_message,
-    what_is_pending_is_not_told_once_it_is_unwanted,
-    what_is_pending_is_not_told_once_the_url_is_gone,
-    what_is_pending_goes_where_the_number_points_now,
+    always_takes_effect_with_the_next_message,
+    a_pending_message_is_dropped_when_the_number_no_longer_wants_it,
+    a_pending_message_is_dropped_when_the_url_is_removed,
+    a_pending_message_goes_to_the_numbers_present_url,
     a_dead_webhook_is_tried_again_with_the_same_token_and_in_order,
-    what_is_given_up_after_a_day_lets_the_next_go,
+    a_delivery_is_given_up_after_a_day_and_the_next_one_follows,
     a_dead_webhook_holds_up_no_other_number,
     a_dead_webhook_holds_up_neither_the_relay_nor_the_account,
-    a_failing_url_is_followed_by_the_fallback,
-    the_text_is_as_published,
-    a_rejected_message_is_not_told,
+    the_fallback_gets_the_message_after_the_url_fails,
+    the_webhook_gets_the_published_text,
+    the_webhook_gets_no_rejected_message,
 );
 
 const OURS_2: &str = "+15550002223";
 const UNBOUND: &str = "+15550002224";
 const A_WHILE: Duration = Duration::from_secs(660);
 
-async fn a_captured_message_is_told_as_a_forwarded_one(system: TestSystem) {
+async fn the_webhook_gets_a_captured_message_as_a_forwarded_one(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     forwarding(&system, &application).await;
     for (number, body) in (1..).zip(["hello, 1 + 1 & more 👋", "", &"long ".repeat(100)]) {
@@ -65,7 +65,7 @@ async fn a_captured_message_is_told_as_a_forwarded_one(system: TestSystem) {
     assert_eq!(system.messages(&conversation).await.len(), 3);
 }
 
-async fn an_autocreated_message_is_told_as_a_forwarded_one(system: TestSystem) {
+async fn the_webhook_gets_an_autocreated_message_as_a_forwarded_one(system: TestSystem) {
     let application = answering().await;
     always(&system, OURS, &application).await;
     system.autocreation(OURS).await;
@@ -83,7 +83,7 @@ async fn an_autocreated_message_is_told_as_a_forwarded_one(system: TestSystem) {
     assert_eq!(second.parameter("MessageSid"), Some(sid(3).as_str()));
 }
 
-async fn media_are_told_as_a_forwarded_messages_are(system: TestSystem) {
+async fn the_webhook_gets_media_as_those_of_a_forwarded_message(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     forwarding(&system, &application).await;
     let mut sids = Vec::new();
@@ -110,7 +110,7 @@ async fn media_are_told_as_a_forwarded_messages_are(system: TestSystem) {
     assert_eq!(received[1].parameter("NumMedia"), Some("2"));
 }
 
-async fn all_that_twilio_said_is_told(system: TestSystem) {
+async fn the_webhook_gets_all_parameters_of_twilio(system: TestSystem) {
     let application = answering().await;
     let url = sms(&application);
     for (number, fields) in [
@@ -180,7 +180,7 @@ async fn a_get_carries_everything_in_its_signed_url(system: TestSystem) {
     assert_eq!(received.parameter("Body"), Some("one & two"));
 }
 
-async fn it_is_told_by_itself(system: TestSystem) {
+async fn the_stream_brings_a_captured_message_to_the_webhook(system: TestSystem) {
     let system = system.start_dispatcher().await;
     let (application, _) = captured(&system).await;
     for number in 1..=3 {
@@ -192,7 +192,7 @@ async fn it_is_told_by_itself(system: TestSystem) {
     assert_eq!(bodies(&application), expected);
 }
 
-async fn nobody_is_told_by_default(system: TestSystem) {
+async fn the_webhook_gets_no_captured_message_by_default(system: TestSystem) {
     let application = answering().await;
     let url = sms(&application);
     system.number(OURS, &[("SmsUrl", &url)]).await;
@@ -216,7 +216,7 @@ async fn nobody_is_told_by_default(system: TestSystem) {
     assert_eq!(bodies(&application), ["unbound", "unbound too"]);
 }
 
-async fn only_what_came_in_is_told_and_once(system: TestSystem) {
+async fn the_webhook_gets_each_inbound_message_once_and_no_other(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     for author in ["system", ADA] {
@@ -243,7 +243,7 @@ async fn only_what_came_in_is_told_and_once(system: TestSystem) {
     assert_eq!(bodies(&application), ["one"]);
 }
 
-async fn its_answer_reaches_nobody_and_changes_nothing(system: TestSystem) {
+async fn the_reply_of_the_webhook_has_no_effect(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     // What the carrier hears where no webhook says a word.
     system.number(OURS_2, &[]).await;
@@ -273,7 +273,7 @@ async fn its_answer_reaches_nobody_and_changes_nothing(system: TestSystem) {
     assert_eq!(system.outbox().await.len(), 0);
 }
 
-async fn an_answer_that_is_long_is_a_success_and_told_once(system: TestSystem) {
+async fn a_long_reply_is_a_success_and_not_repeated(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let fallback = answering().await;
     change(&system, &[("SmsFallbackUrl", &fallback.url())]).await;
@@ -285,7 +285,7 @@ async fn an_answer_that_is_long_is_a_success_and_told_once(system: TestSystem) {
 }
 
 /// The longer pause of the two that are asked for.
-async fn retry_after_is_the_least_pause(system: TestSystem) {
+async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let fallback = answering().await;
     change(&system, &[("SmsFallbackUrl", &fallback.url())]).await;
@@ -314,7 +314,7 @@ async fn a_dead_webhook_neither_delays_nor_fails_a_capture(system: TestSystem) {
     assert_eq!(system.messages(&conversation).await.len(), 5);
 }
 
-async fn always_begins_with_the_next_message(system: TestSystem) {
+async fn always_takes_effect_with_the_next_message(system: TestSystem) {
     let application = answering().await;
     system.number(OURS, &[("SmsUrl", &sms(&application))]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
@@ -332,7 +332,7 @@ async fn always_begins_with_the_next_message(system: TestSystem) {
     assert_eq!(bodies(&application), ["after", "at last"]);
 }
 
-async fn what_is_pending_is_not_told_once_it_is_unwanted(system: TestSystem) {
+async fn a_pending_message_is_dropped_when_the_number_no_longer_wants_it(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     application.answer(|_| Reply::new(500, ""));
     system.message(&sid(1), ADA, OURS, "failed once").await;
@@ -348,7 +348,7 @@ async fn what_is_pending_is_not_told_once_it_is_unwanted(system: TestSystem) {
     assert_eq!(bodies(&application), ["failed once", "wanted"]);
 }
 
-async fn what_is_pending_is_not_told_once_the_url_is_gone(system: TestSystem) {
+async fn a_pending_message_is_dropped_when_the_url_is_removed(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     application.answer(|_| Reply::new(500, ""));
     system.message(&sid(1), ADA, OURS, "failed once").await;
@@ -372,7 +372,7 @@ async fn what_is_pending_is_not_told_once_the_url_is_gone(system: TestSystem) {
 }
 
 /// A URL that is put right gets what the wrong one did not take.
-async fn what_is_pending_goes_where_the_number_points_now(system: TestSystem) {
+async fn a_pending_message_goes_to_the_numbers_present_url(system: TestSystem) {
     let (wrong, conversation) = captured(&system).await;
     wrong.answer(|_| Reply::new(404, ""));
     system.message(&sid(1), ADA, OURS, "one").await;
@@ -419,7 +419,7 @@ async fn a_dead_webhook_is_tried_again_with_the_same_token_and_in_order(system: 
     }
 }
 
-async fn the_clock_brings_what_waits(system: TestSystem) {
+async fn the_clock_delivers_what_waits(system: TestSystem) {
     let (application, _) = captured(&system).await;
     let system = system.start_dispatcher().await;
     application.answer(|_| Reply::new(503, ""));
@@ -435,7 +435,7 @@ async fn the_clock_brings_what_waits(system: TestSystem) {
     assert_eq!(bodies(&application), ["one", "one", "two"]);
 }
 
-async fn what_is_given_up_after_a_day_lets_the_next_go(system: TestSystem) {
+async fn a_delivery_is_given_up_after_a_day_and_the_next_one_follows(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     application.answer(|received| match received.parameter("Body") {
         Some("one") => Reply::new(500, ""),
@@ -511,7 +511,7 @@ async fn a_dead_webhook_holds_up_neither_the_relay_nor_the_account(system: TestS
     assert_eq!(bodies(&dead).last().map(String::as_str), Some("last"));
 }
 
-async fn a_failing_url_is_followed_by_the_fallback(system: TestSystem) {
+async fn the_fallback_gets_the_message_after_the_url_fails(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let url = sms(&application);
     let fallback = format!("{}/fallback", application.url());
@@ -549,10 +549,10 @@ async fn a_failing_url_is_followed_by_the_fallback(system: TestSystem) {
     assert_eq!(urls, ["/sms", "/fallback", "/sms"]);
 }
 
-async fn the_text_is_as_published(system: TestSystem) {
+async fn the_webhook_gets_the_published_text(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
-    let veto = Receiver::start(|_| Reply::json(json!({"body": "d***"}).to_string())).await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    let pre_action = Receiver::start(|_| Reply::json(json!({"body": "d***"}).to_string())).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "damn").await;
     system.run(&conversation).await;
     let told = one(&application);
@@ -562,12 +562,12 @@ async fn the_text_is_as_published(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, ["d***"]);
 }
 
-async fn a_rejected_message_is_not_told(system: TestSystem) {
+async fn the_webhook_gets_no_rejected_message(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
-    let veto = Receiver::start(|_| Reply::new(403, "")).await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    let pre_action = Receiver::start(|_| Reply::new(403, "")).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "rejected").await;
-    veto.answer(|_| Reply::new(200, ""));
+    pre_action.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "accepted").await;
     settle(&system, &conversation).await;
     assert_eq!(bodies(&application), ["accepted"]);

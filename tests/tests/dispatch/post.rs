@@ -12,29 +12,29 @@ use tests::receiver::{Received, Receiver, Reply, parameters};
 use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TestSystem};
 
 on_both_engines!(
-    an_autocreated_conversation_is_told_in_order_and_signed,
-    changes_of_all_kinds_are_told_in_their_order,
-    a_crowd_of_messages_is_told_in_order_and_each_once,
+    the_webhook_gets_an_autocreated_conversation_in_order_and_signed,
+    the_webhook_gets_changes_of_all_kinds_in_their_order,
+    the_webhook_gets_a_crowd_of_messages_in_order_and_each_once,
     each_conversation_counts_its_own_events,
 );
 
 on_the_embedded_engine!(
-    an_autocreation_is_told_with_exactly_these_parameters,
-    a_captured_message_is_told_with_exactly_these_parameters,
-    a_message_that_wakes_a_conversation_is_told_with_exactly_these_parameters,
-    changes_of_a_conversation_are_told_with_exactly_these_parameters,
-    changes_of_participants_are_told_with_exactly_these_parameters,
-    changes_of_messages_are_told_with_exactly_these_parameters,
+    the_events_of_an_autocreation_have_exactly_these_parameters,
+    the_event_of_a_captured_message_has_exactly_these_parameters,
+    the_events_of_a_message_that_activates_a_conversation_have_exactly_these_parameters,
+    the_events_of_a_conversation_have_exactly_these_parameters,
+    the_events_of_participants_have_exactly_these_parameters,
+    the_events_of_messages_have_exactly_these_parameters,
     a_get_carries_everything_in_its_signed_url,
     a_url_keeps_its_query_and_neither_credentials_nor_fragment_are_signed,
-    what_an_event_says_does_not_follow_what_comes_later,
-    a_change_by_rest_that_does_not_ask_for_it_is_not_told,
-    only_events_of_the_filter_are_told,
-    a_filter_that_changes_later_brings_up_nothing_old,
-    a_webhook_is_not_told_of_what_came_before_it,
-    a_removed_webhook_is_told_of_nothing_more,
-    a_webhook_set_again_is_not_told_of_what_came_in_between,
-    what_waits_goes_to_the_edited_url,
+    an_event_does_not_show_later_changes,
+    a_rest_change_causes_an_event_only_on_request,
+    the_webhook_gets_only_events_of_its_filter,
+    a_later_filter_brings_no_old_events,
+    a_webhook_gets_no_event_from_before_it_was_set,
+    a_removed_webhook_gets_no_event,
+    a_webhook_set_again_gets_no_event_from_in_between,
+    waiting_events_go_to_the_new_url,
     an_account_without_a_webhook_writes_no_cursor,
 );
 
@@ -103,7 +103,7 @@ async fn heard(
         .collect()
 }
 
-async fn an_autocreated_conversation_is_told_in_order_and_signed(system: TestSystem) {
+async fn the_webhook_gets_an_autocreated_conversation_in_order_and_signed(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     let system = system.start_dispatcher().await;
     system.number(OURS, &[]).await;
@@ -135,7 +135,7 @@ async fn an_autocreated_conversation_is_told_in_order_and_signed(system: TestSys
     assert_eq!(tokens.len(), 4, "each event has its own");
 }
 
-async fn an_autocreation_is_told_with_exactly_these_parameters(system: TestSystem) {
+async fn the_events_of_an_autocreation_have_exactly_these_parameters(system: TestSystem) {
     let (whatsapp, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     let receiver = hearing(&system, &[]).await;
     let since = system.now();
@@ -224,7 +224,7 @@ fn with(some: &Value, more: Value) -> Value {
     all
 }
 
-async fn a_captured_message_is_told_with_exactly_these_parameters(system: TestSystem) {
+async fn the_event_of_a_captured_message_has_exactly_these_parameters(system: TestSystem) {
     let (whatsapp, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     let receiver = hearing(&system, &[]).await;
     let since = system.now();
@@ -302,7 +302,7 @@ async fn holder(system: &TestSystem, address: &str) -> String {
     text(&only(system.list(&path).await)["conversation_sid"])
 }
 
-async fn a_message_that_wakes_a_conversation_is_told_with_exactly_these_parameters(
+async fn the_events_of_a_message_that_activates_a_conversation_have_exactly_these_parameters(
     system: TestSystem,
 ) {
     let since = system.now();
@@ -341,7 +341,7 @@ async fn a_message_that_wakes_a_conversation_is_told_with_exactly_these_paramete
     );
 }
 
-async fn changes_of_a_conversation_are_told_with_exactly_these_parameters(system: TestSystem) {
+async fn the_events_of_a_conversation_have_exactly_these_parameters(system: TestSystem) {
     let since = system.now();
     let receiver = hearing(&system, &[]).await;
     let common = |event: &str, sequence: &str, row: &Value| {
@@ -462,7 +462,7 @@ async fn changes_of_a_conversation_are_told_with_exactly_these_parameters(system
     );
 }
 
-async fn changes_of_participants_are_told_with_exactly_these_parameters(system: TestSystem) {
+async fn the_events_of_participants_have_exactly_these_parameters(system: TestSystem) {
     let (whatsapp, bob) = (format!("whatsapp:{OURS}"), format!("whatsapp:{BOB}"));
     for number in [OURS, &whatsapp] {
         system.number(number, &[]).await;
@@ -561,7 +561,7 @@ async fn changes_of_participants_are_told_with_exactly_these_parameters(system: 
     }
 }
 
-async fn changes_of_messages_are_told_with_exactly_these_parameters(system: TestSystem) {
+async fn the_events_of_messages_have_exactly_these_parameters(system: TestSystem) {
     system.number(OURS, &[]).await;
     let since = system.now();
     let receiver = hearing(&system, &[]).await;
@@ -685,7 +685,7 @@ async fn a_url_keeps_its_query_and_neither_credentials_nor_fragment_are_signed(s
 }
 
 /// Told late, an event still says what was then.
-async fn what_an_event_says_does_not_follow_what_comes_later(system: TestSystem) {
+async fn an_event_does_not_show_later_changes(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     let conversation = system.conversation(&[]).await;
     let path = format!("/v1/Conversations/{conversation}");
@@ -728,7 +728,7 @@ async fn what_an_event_says_does_not_follow_what_comes_later(system: TestSystem)
     );
 }
 
-async fn a_change_by_rest_that_does_not_ask_for_it_is_not_told(system: TestSystem) {
+async fn a_rest_change_causes_an_event_only_on_request(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     system.number(OURS, &[]).await;
     let (conversation, participant) = system.bind(ADA, OURS).await;
@@ -761,7 +761,7 @@ async fn a_change_by_rest_that_does_not_ask_for_it_is_not_told(system: TestSyste
     assert_eq!(receiver.received().len(), 1);
 }
 
-async fn only_events_of_the_filter_are_told(system: TestSystem) {
+async fn the_webhook_gets_only_events_of_its_filter(system: TestSystem) {
     let filters = [
         ("Filters", "onMessageAdded"),
         ("Filters", "onParticipantAdded"),
@@ -781,7 +781,7 @@ async fn only_events_of_the_filter_are_told(system: TestSystem) {
     assert_eq!(parameters(&received, "Sequence"), ["1", "2", "3"]);
 }
 
-async fn a_filter_that_changes_later_brings_up_nothing_old(system: TestSystem) {
+async fn a_later_filter_brings_no_old_events(system: TestSystem) {
     let receiver = hearing(&system, &[("Filters", "onParticipantAdded")]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
@@ -804,7 +804,7 @@ async fn a_filter_that_changes_later_brings_up_nothing_old(system: TestSystem) {
     assert_eq!(received[1].parameter("Body"), Some("five"));
 }
 
-async fn a_webhook_is_not_told_of_what_came_before_it(system: TestSystem) {
+async fn a_webhook_gets_no_event_from_before_it_was_set(system: TestSystem) {
     system.autocreation(OURS).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     // A conversation with a change after the webhook's coming, and one without; both with a run in between.
@@ -835,7 +835,7 @@ async fn a_webhook_is_not_told_of_what_came_before_it(system: TestSystem) {
     assert_eq!(received[0].parameter("Sequence"), Some("3"));
 }
 
-async fn a_removed_webhook_is_told_of_nothing_more(system: TestSystem) {
+async fn a_removed_webhook_gets_no_event(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
@@ -848,7 +848,7 @@ async fn a_removed_webhook_is_told_of_nothing_more(system: TestSystem) {
     assert_eq!(receiver.received().len(), 3);
 }
 
-async fn a_webhook_set_again_is_not_told_of_what_came_in_between(system: TestSystem) {
+async fn a_webhook_set_again_gets_no_event_from_in_between(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "told").await;
@@ -870,7 +870,7 @@ async fn a_webhook_set_again_is_not_told_of_what_came_in_between(system: TestSys
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2", "7"]);
 }
 
-async fn what_waits_goes_to_the_edited_url(system: TestSystem) {
+async fn waiting_events_go_to_the_new_url(system: TestSystem) {
     let old = Receiver::start(|_| Reply::new(500, "")).await;
     let new = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&old.url(), &[]).await;
@@ -923,7 +923,7 @@ async fn an_account_without_a_webhook_writes_no_cursor(system: TestSystem) {
     assert!(written.len() as u64 <= MESSAGES / 2, "{written:#?}");
 }
 
-async fn changes_of_all_kinds_are_told_in_their_order(system: TestSystem) {
+async fn the_webhook_gets_changes_of_all_kinds_in_their_order(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
@@ -979,7 +979,7 @@ async fn changes_of_all_kinds_are_told_in_their_order(system: TestSystem) {
     }
 }
 
-async fn a_crowd_of_messages_is_told_in_order_and_each_once(system: TestSystem) {
+async fn the_webhook_gets_a_crowd_of_messages_in_order_and_each_once(system: TestSystem) {
     const CROWD: u64 = 30;
     let receiver = hearing(&system, &[]).await;
     let system = system.start_dispatcher().await;

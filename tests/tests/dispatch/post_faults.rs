@@ -20,23 +20,23 @@ use tokio::net::{TcpListener, TcpStream};
 on_both_engines!(
     a_fault_at_any_call_of_a_run_loses_and_doubles_nothing,
     a_run_that_is_killed_at_any_call_loses_nothing,
-    a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token,
+    a_run_killed_during_a_delivery_repeats_it_with_the_same_token,
     a_clock_that_is_killed_at_any_call_loses_nothing,
     a_long_backlog_survives_a_run_that_is_killed_on_its_way,
 );
 
 on_the_embedded_engine!(
-    a_webhook_that_fails_is_tried_again_with_the_same_token,
-    pauses_grow_for_a_day_and_then_the_next_event_goes_on,
+    a_failed_delivery_is_repeated_with_the_same_token,
+    pauses_grow_for_a_day_and_then_the_next_event_follows,
     a_clock_that_jumps_stops_at_every_attempt,
     attempts_are_counted_for_each_event,
     a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one,
-    retry_after_is_the_least_pause,
+    a_retry_waits_at_least_as_long_as_retry_after,
     a_conversation_that_fails_holds_up_no_other,
-    an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed,
-    a_success_is_one_whatever_its_status_and_body,
-    servers_that_misbehave_are_told_in_the_end,
-    a_url_that_nobody_answers_at_is_tried_again,
+    a_delivery_without_a_success_is_repeated_and_no_redirect_is_followed,
+    every_2xx_status_with_any_body_is_a_success,
+    a_misbehaving_server_gets_its_event_in_the_end,
+    a_delivery_to_a_url_without_a_server_is_repeated,
 );
 
 /// Longer than any lease, and than the sweep lies behind.
@@ -86,7 +86,7 @@ async fn created(system: &TestSystem, number: u64) -> String {
     system.conversation_of(&from).await
 }
 
-async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSystem) {
+async fn a_failed_delivery_is_repeated_with_the_same_token(system: TestSystem) {
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = failures.clone();
     let receiver = Receiver::start(move |_| {
@@ -126,7 +126,7 @@ async fn a_webhook_that_fails_is_tried_again_with_the_same_token(system: TestSys
     );
 }
 
-async fn pauses_grow_for_a_day_and_then_the_next_event_goes_on(system: TestSystem) {
+async fn pauses_grow_for_a_day_and_then_the_next_event_follows(system: TestSystem) {
     let refused = "onConversationAdded";
     let receiver = Receiver::start(move |received| {
         let status = match received.parameter("EventType") == Some(refused) {
@@ -285,7 +285,7 @@ async fn a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one(system
     assert_eq!(parameters(&received, "RetryCount"), ["0"]);
 }
 
-async fn retry_after_is_the_least_pause(system: TestSystem) {
+async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
@@ -385,9 +385,7 @@ async fn a_conversation_that_fails_holds_up_no_other(system: TestSystem) {
     assert_eq!(of_conversation(&receiver.received(), &failing).len(), 1);
 }
 
-async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed(
-    system: TestSystem,
-) {
+async fn a_delivery_without_a_success_is_repeated_and_no_redirect_is_followed(system: TestSystem) {
     let elsewhere = Receiver::start(|_| Reply::new(200, "")).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
@@ -415,7 +413,7 @@ async fn an_answer_that_is_no_success_is_tried_again_and_no_redirect_is_followed
     assert_eq!(elsewhere.received().len(), 0);
 }
 
-async fn a_success_is_one_whatever_its_status_and_body(system: TestSystem) {
+async fn every_2xx_status_with_any_body_is_a_success(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
@@ -553,7 +551,7 @@ impl Rogue {
     }
 }
 
-async fn servers_that_misbehave_are_told_in_the_end(system: TestSystem) {
+async fn a_misbehaving_server_gets_its_event_in_the_end(system: TestSystem) {
     let rogue = Rogue::start().await;
     system.set_post_webhook(&rogue.url, &[]).await;
     let fine = ["drip", "hang_in_body", "cut"];
@@ -599,7 +597,7 @@ async fn servers_that_misbehave_are_told_in_the_end(system: TestSystem) {
     }
 }
 
-async fn a_url_that_nobody_answers_at_is_tried_again(system: TestSystem) {
+async fn a_delivery_to_a_url_without_a_server_is_repeated(system: TestSystem) {
     system.autocreation(OURS).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     // A port that was free a moment ago.
@@ -709,7 +707,7 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
     }
 }
 
-async fn a_run_that_is_killed_while_it_tells_tells_again_with_the_same_token(system: TestSystem) {
+async fn a_run_killed_during_a_delivery_repeats_it_with_the_same_token(system: TestSystem) {
     system.autocreation(OURS).await;
     let slow = Reply::new(200, "").after(Duration::from_secs(600));
     let receiver = Receiver::start(move |received| match received.parameter("Sequence") {

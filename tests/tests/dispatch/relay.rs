@@ -17,32 +17,32 @@ on_both_engines!(
 );
 
 on_the_embedded_engine!(
-    what_is_sent_has_exactly_the_documented_fields,
+    a_sent_message_has_exactly_the_documented_fields,
     a_message_from_whatsapp_reaches_the_others_each_on_its_channel,
     a_message_by_rest_reaches_everyone_but_its_author,
     a_message_by_rest_is_relayed_with_webhooks_or_without,
     an_author_under_two_proxies_gets_neither_copy,
     a_chat_participant_gets_nothing,
     text_and_media_pass,
-    an_empty_message_is_sent_to_nobody,
-    the_first_message_of_an_autocreated_conversation_is_relayed_to_nobody,
+    an_empty_message_is_not_relayed,
+    the_first_message_of_an_autocreated_conversation_is_not_relayed,
     an_answer_by_rest_reaches_the_consumer_of_an_autocreated_conversation,
     an_address_configuration_alone_is_enough_to_answer,
-    who_takes_part_when_the_message_is_committed_gets_it,
-    a_participant_that_moves_is_sent_to_from_its_new_proxy,
+    the_participants_at_the_commit_of_a_message_get_it,
+    a_participant_gets_messages_from_its_new_proxy_after_it_moves,
     an_edit_sends_nothing,
     a_deletion_sends_nothing,
-    what_is_deleted_before_it_is_sent_is_not_sent,
-    what_is_edited_before_it_is_sent_is_sent_once,
-    a_message_that_wakes_an_inactive_conversation_is_relayed,
-    what_came_before_the_close_is_sent_after_it,
-    what_a_pre_action_webhook_makes_of_a_message_is_relayed,
-    what_a_pre_action_webhook_rejects_is_not_relayed,
+    a_message_deleted_before_it_is_sent_is_not_sent,
+    a_message_edited_before_it_is_sent_is_sent_once,
+    a_message_that_activates_a_conversation_is_relayed,
+    a_message_from_before_the_close_is_sent_after_it,
+    the_relay_sends_the_text_that_the_pre_action_webhook_edited,
+    a_message_that_the_pre_action_webhook_rejects_is_not_relayed,
     a_message_stays_in_its_conversation,
     a_repetition_by_the_carrier_is_relayed_once,
-    twilio_is_asked_exactly_so,
-    twilio_is_asked_for_whatsapp_with_the_prefix,
-    each_is_sent_by_the_carrier_of_its_own_proxy,
+    a_request_to_twilio_has_exactly_these_parameters,
+    a_request_to_twilio_for_whatsapp_has_the_prefix,
+    the_carrier_of_its_proxy_sends_each_copy,
 );
 
 const CAROL: &str = "+15550001113";
@@ -79,7 +79,7 @@ async fn a_captured_message_reaches_every_other_participant_from_its_own_proxy(s
     assert_eq!(bodies(&sent, CAROL), ["Ada", "Bob"]);
 }
 
-async fn what_is_sent_has_exactly_the_documented_fields(system: TestSystem) {
+async fn a_sent_message_has_exactly_the_documented_fields(system: TestSystem) {
     let conversation = two(&system).await;
     assert_eq!(system.outbox().await, Vec::<Value>::new());
     system.message(&sid(1), ADA, OURS, "one, 1 + 1 & 👋").await;
@@ -263,7 +263,7 @@ async fn text_and_media_pass(system: TestSystem) {
     }
 }
 
-async fn an_empty_message_is_sent_to_nobody(system: TestSystem) {
+async fn an_empty_message_is_not_relayed(system: TestSystem) {
     let conversation = two(&system).await;
     let answer = system.message(&sid(1), ADA, OURS, "").await;
     assert!(answer.accepted(), "{}", answer.text());
@@ -274,7 +274,7 @@ async fn an_empty_message_is_sent_to_nobody(system: TestSystem) {
     assert_eq!(system.outbound_records().await.len(), 1);
 }
 
-async fn the_first_message_of_an_autocreated_conversation_is_relayed_to_nobody(system: TestSystem) {
+async fn the_first_message_of_an_autocreated_conversation_is_not_relayed(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.number(OURS_2, &[]).await;
     system.autocreation(OURS).await;
@@ -315,7 +315,7 @@ async fn answered(system: &TestSystem) {
     assert_eq!(sent["to"], json!([ADA]));
 }
 
-async fn who_takes_part_when_the_message_is_committed_gets_it(system: TestSystem) {
+async fn the_participants_at_the_commit_of_a_message_get_it(system: TestSystem) {
     // All is committed before the relay comes to any of it.
     let conversation = two(&system).await;
     system.number(OURS_3, &[]).await;
@@ -345,7 +345,7 @@ async fn who_takes_part_when_the_message_is_committed_gets_it(system: TestSystem
     assert_eq!(sent.len(), 4, "{sent:#?}");
 }
 
-async fn a_participant_that_moves_is_sent_to_from_its_new_proxy(system: TestSystem) {
+async fn a_participant_gets_messages_from_its_new_proxy_after_it_moves(system: TestSystem) {
     system.number(OURS, &[]).await;
     system.number(OURS_2, &[]).await;
     let (conversation, ada) = system.bind(ADA, OURS).await;
@@ -393,7 +393,7 @@ async fn a_deletion_sends_nothing(system: TestSystem) {
 }
 
 /// A deletion blanks the entry as well.
-async fn what_is_deleted_before_it_is_sent_is_not_sent(system: TestSystem) {
+async fn a_message_deleted_before_it_is_sent_is_not_sent(system: TestSystem) {
     let conversation = two(&system).await;
     let message = say(&system, &conversation, "Author", "system", "hello").await;
     system.delete(&message).await.expect(204);
@@ -407,7 +407,7 @@ async fn what_is_deleted_before_it_is_sent_is_not_sent(system: TestSystem) {
 }
 
 /// What an event said never changes.
-async fn what_is_edited_before_it_is_sent_is_sent_once(system: TestSystem) {
+async fn a_message_edited_before_it_is_sent_is_sent_once(system: TestSystem) {
     let conversation = two(&system).await;
     let message = say(&system, &conversation, "Author", "system", "hello").await;
     let edit = [("Body", "edited"), ("Author", ADA)];
@@ -420,7 +420,7 @@ async fn what_is_edited_before_it_is_sent_is_sent_once(system: TestSystem) {
     assert_eq!(sent.len(), 2, "{sent:#?}");
 }
 
-async fn a_message_that_wakes_an_inactive_conversation_is_relayed(system: TestSystem) {
+async fn a_message_that_activates_a_conversation_is_relayed(system: TestSystem) {
     let conversation = two(&system).await;
     for number in [1, 2] {
         let inactive = [("State", "inactive")];
@@ -447,7 +447,7 @@ async fn a_message_that_wakes_an_inactive_conversation_is_relayed(system: TestSy
     assert_eq!(sent.len(), 2, "{sent:#?}");
 }
 
-async fn what_came_before_the_close_is_sent_after_it(system: TestSystem) {
+async fn a_message_from_before_the_close_is_sent_after_it(system: TestSystem) {
     let conversation = two(&system).await;
     system.message(&sid(1), ADA, OURS, "just in time").await;
     let closed = [("State", "closed")];
@@ -462,14 +462,14 @@ async fn what_came_before_the_close_is_sent_after_it(system: TestSystem) {
     assert_eq!(sent["to"], json!([BOB]));
 }
 
-async fn what_a_pre_action_webhook_makes_of_a_message_is_relayed(system: TestSystem) {
+async fn the_relay_sends_the_text_that_the_pre_action_webhook_edited(system: TestSystem) {
     let conversation = two(&system).await;
-    let veto = Receiver::start(|asked| {
+    let pre_action = Receiver::start(|asked| {
         let body = asked.parameter("Body").unwrap_or_default();
         Reply::json(json!({"body": format!("Ada: {body}")}).to_string())
     })
     .await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "by carrier").await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let form = [("Author", ADA), ("Body", "by REST")];
@@ -484,15 +484,15 @@ async fn what_a_pre_action_webhook_makes_of_a_message_is_relayed(system: TestSys
     assert_eq!(sent.len(), 3, "{sent:#?}");
 }
 
-async fn what_a_pre_action_webhook_rejects_is_not_relayed(system: TestSystem) {
+async fn a_message_that_the_pre_action_webhook_rejects_is_not_relayed(system: TestSystem) {
     let conversation = two(&system).await;
-    let veto = Receiver::start(|_| Reply::new(403, "")).await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    let pre_action = Receiver::start(|_| Reply::new(403, "")).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "rejected").await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let rejected = system.post_with_webhooks(&path, &[("Body", "rejected")]);
     assert!(rejected.await.status.is_client_error());
-    veto.answer(|_| Reply::new(200, ""));
+    pre_action.answer(|_| Reply::new(200, ""));
     system.message(&sid(2), ADA, OURS, "accepted").await;
     system.run(&conversation).await;
     assert_eq!(only(system.outbox().await)["body"], "accepted");
@@ -625,7 +625,7 @@ async fn a_long_backlog_is_relayed_in_order(system: TestSystem) {
     assert_eq!(bodies(&sent, BOB), expected);
 }
 
-async fn twilio_is_asked_exactly_so(system: TestSystem) {
+async fn a_request_to_twilio_has_exactly_these_parameters(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     system.number(OURS, &[("Carrier", "twilio")]).await;
     system.number(OURS_2, &[("Carrier", "twilio")]).await;
@@ -699,7 +699,7 @@ async fn twilio_is_asked_exactly_so(system: TestSystem) {
     assert_eq!(system.outbox().await, Vec::<Value>::new());
 }
 
-async fn twilio_is_asked_for_whatsapp_with_the_prefix(system: TestSystem) {
+async fn a_request_to_twilio_for_whatsapp_has_the_prefix(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     let (ours, ada) = (format!("whatsapp:{OURS}"), format!("whatsapp:{ADA}"));
     system.number(&ours, &[("Carrier", "twilio")]).await;
@@ -717,7 +717,7 @@ async fn twilio_is_asked_for_whatsapp_with_the_prefix(system: TestSystem) {
     );
 }
 
-async fn each_is_sent_by_the_carrier_of_its_own_proxy(system: TestSystem) {
+async fn the_carrier_of_its_proxy_sends_each_copy(system: TestSystem) {
     let (twilio, system) = at_twilio(&system).await;
     system.number(OURS, &[("Carrier", "twilio")]).await;
     system.number(OURS_2, &[]).await;

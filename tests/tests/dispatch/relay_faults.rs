@@ -25,10 +25,10 @@ on_both_engines!(
     a_run_that_outlives_its_claim_sends_nothing_twice,
     doubled_and_late_rings_send_nothing_twice,
     a_lost_ring_is_found,
-    a_new_process_goes_on_where_the_last_one_ended,
+    a_new_process_continues_where_the_last_one_ended,
     a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently,
     a_run_killed_for_one_recipient_loses_only_what_it_had_claimed,
-    what_is_deleted_while_it_is_being_sent_is_accounted_for,
+    a_message_deleted_while_it_is_sent_keeps_its_record,
     an_alarm_is_raised_before_a_record_says_unknown,
     a_table_that_fails_before_the_carrier_is_called_costs_no_message,
     a_fault_of_the_table_at_any_call_neither_loses_nor_doubles,
@@ -37,21 +37,21 @@ on_both_engines!(
 
 on_the_embedded_engine!(
     a_throttled_message_is_sent_when_its_time_has_come_and_once,
-    the_clock_brings_what_waits,
-    a_refused_message_is_never_sent_again_and_holds_up_nobody,
-    what_may_have_been_taken_is_never_sent_again,
-    what_was_taken_is_taken_whatever_the_answer_says,
-    a_status_counts_though_the_rest_hangs,
-    who_is_held_up_before_the_call_does_not_call,
-    what_is_deleted_while_it_waits_has_failed,
-    what_surely_was_not_taken_is_sent_in_order_later,
+    the_clock_delivers_what_waits,
+    a_refused_message_is_never_sent_again_and_delays_no_other,
+    a_message_that_the_carrier_may_have_accepted_is_never_sent_again,
+    every_2xx_status_means_that_the_carrier_accepted,
+    a_status_counts_though_the_body_hangs,
+    a_run_that_is_late_before_the_call_does_not_call,
+    a_message_deleted_while_it_waits_is_recorded_as_failed,
+    a_message_that_the_carrier_surely_did_not_accept_is_sent_later_in_order,
     a_carrier_that_cannot_be_reached_gets_all_in_order_later,
     without_credentials_messages_wait_for_them,
     without_its_number_a_message_waits_and_the_others_go,
     a_failing_recipient_holds_up_no_other_and_loses_nothing,
     two_failing_recipients_wait_each_for_its_own_time,
     a_carrier_that_hangs_is_not_asked_again_and_others_do_not_wait,
-    what_is_given_up_after_a_day_lets_the_next_go,
+    a_delivery_is_given_up_after_a_day_and_the_next_one_follows,
 );
 
 const OURS_2: &str = "+15550002223";
@@ -90,7 +90,7 @@ async fn a_throttled_message_is_sent_when_its_time_has_come_and_once(system: Tes
     assert_eq!(states(&system).await, [("sent", 6)].into());
 }
 
-async fn the_clock_brings_what_waits(system: TestSystem) {
+async fn the_clock_delivers_what_waits(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     let system = system.start_dispatcher().await;
     carrier.act(|asked| match asked.to.as_str() {
@@ -110,7 +110,7 @@ async fn the_clock_brings_what_waits(system: TestSystem) {
     assert_eq!(carrier.asked(BOB), ["one", "two"]);
 }
 
-async fn a_refused_message_is_never_sent_again_and_holds_up_nobody(system: TestSystem) {
+async fn a_refused_message_is_never_sent_again_and_delays_no_other(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     carrier.act(|asked| match (asked.to.as_str(), asked.body.as_str()) {
         (ADA, "one") => say(
@@ -135,7 +135,7 @@ async fn a_refused_message_is_never_sent_again_and_holds_up_nobody(system: TestS
 }
 
 /// The carrier has read the request, and what it says is nothing, cut off, or that it failed.
-async fn what_may_have_been_taken_is_never_sent_again(system: TestSystem) {
+async fn a_message_that_the_carrier_may_have_accepted_is_never_sent_again(system: TestSystem) {
     let cases: [(&str, Make); 9] = [
         ("closes", || Act::Close),
         ("resets", || Act::Reset),
@@ -186,7 +186,7 @@ async fn what_may_have_been_taken_is_never_sent_again(system: TestSystem) {
     }
 }
 
-async fn what_was_taken_is_taken_whatever_the_answer_says(system: TestSystem) {
+async fn every_2xx_status_means_that_the_carrier_accepted(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     let cases: [Make; 6] = [
         || say(200, "<html>what?</html>"),
@@ -211,7 +211,7 @@ async fn what_was_taken_is_taken_whatever_the_answer_says(system: TestSystem) {
 }
 
 /// The status has come, and what is said besides never ends.
-async fn a_status_counts_though_the_rest_hangs(system: TestSystem) {
+async fn a_status_counts_though_the_body_hangs(system: TestSystem) {
     let (carrier, system, _) = at_carrier(&system).await;
     let cases: [(&str, &str, Make); 4] = [
         ("+15551000001", "sent", || {
@@ -252,7 +252,7 @@ async fn a_status_counts_though_the_rest_hangs(system: TestSystem) {
 }
 
 /// A run that can't write its claim in time may have lost its lease.
-async fn who_is_held_up_before_the_call_does_not_call(system: TestSystem) {
+async fn a_run_that_is_late_before_the_call_does_not_call(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     post(&system, &conversation, "hello").await;
     let claims = |operation: &str, body: &str| operation == "PutItem" && body.contains("\"O#");
@@ -276,7 +276,7 @@ async fn who_is_held_up_before_the_call_does_not_call(system: TestSystem) {
 }
 
 /// It is not sent any more, and its record does not wait for ever.
-async fn what_is_deleted_while_it_waits_has_failed(system: TestSystem) {
+async fn a_message_deleted_while_it_waits_is_recorded_as_failed(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     carrier.act(|asked| match asked.to.as_str() {
         ADA => say(429, ""),
@@ -295,7 +295,9 @@ async fn what_is_deleted_while_it_waits_has_failed(system: TestSystem) {
 }
 
 /// Wrong credentials, a wrong account, a full queue.
-async fn what_surely_was_not_taken_is_sent_in_order_later(system: TestSystem) {
+async fn a_message_that_the_carrier_surely_did_not_accept_is_sent_later_in_order(
+    system: TestSystem,
+) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     let cases: [(u16, &str); 4] = [
         (401, r#"{"code":20003,"message":"Authenticate"}"#),
@@ -486,7 +488,7 @@ async fn a_carrier_that_hangs_is_not_asked_again_and_others_do_not_wait(system: 
     assert_eq!(states(&system).await, [("sent", 4), ("unknown", 1)].into());
 }
 
-async fn what_is_given_up_after_a_day_lets_the_next_go(system: TestSystem) {
+async fn a_delivery_is_given_up_after_a_day_and_the_next_one_follows(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     carrier.act(|asked| match (asked.to.as_str(), asked.body.as_str()) {
         (ADA, "one") => say(429, ""),
@@ -599,7 +601,7 @@ async fn a_lost_ring_is_found(system: TestSystem) {
     }
 }
 
-async fn a_new_process_goes_on_where_the_last_one_ended(system: TestSystem) {
+async fn a_new_process_continues_where_the_last_one_ended(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     let mut expected = Vec::new();
     for process in 0..3 {
@@ -689,7 +691,7 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
 }
 
 /// No run sends the message again, and its record says that it may have been sent. From Bob to Ada.
-async fn what_is_deleted_while_it_is_being_sent_is_accounted_for(system: TestSystem) {
+async fn a_message_deleted_while_it_is_sent_keeps_its_record(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
     let mut number = 0;
     at_each_call(CALLS_MIN..=CALLS_MAX, async |nth| {

@@ -20,7 +20,7 @@ use tracing::instrument::WithSubscriber;
 
 on_both_engines!(
     changes_that_name_no_conversation_are_read_once,
-    a_sweep_that_ends_early_is_gone_on_with,
+    the_next_sweep_continues_where_one_ended_early,
     shards_that_hang_leave_time_to_the_others,
     the_shard_that_is_furthest_behind_is_swept_first,
     a_forward_without_a_result_raises_the_alarm_once,
@@ -101,7 +101,7 @@ async fn changes_that_name_no_conversation_are_read_once(system: TestSystem) {
 }
 
 /// More changes than one sweep reads: the table answers one query of the shard, and no more.
-async fn a_sweep_that_ends_early_is_gone_on_with(system: TestSystem) {
+async fn the_next_sweep_continues_where_one_ended_early(system: TestSystem) {
     const MESSAGES: usize = 1_100;
     const SWEEPS_MAX: u32 = 10;
     sweep(&system).await.expect("the first sweep");

@@ -16,29 +16,29 @@ use tests::system::{ACCOUNT, ADA, BOB, OURS, TestSystem};
 use tests::wire::Fault;
 
 on_both_engines!(
-    an_idle_conversation_parks_and_closes_and_says_so,
+    an_idle_conversation_becomes_inactive_and_closes_with_an_event_for_each,
     a_clock_that_jumps_stops_at_every_instant,
     a_message_moves_the_timers_on,
     clocks_at_once_fire_each_timer_once,
-    a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it,
+    a_conversation_past_its_closing_time_closes_once_through_every_door,
     a_clock_that_is_killed_at_any_call_closes_in_the_end,
     a_deleted_conversation_is_purged_a_day_later,
-    a_deleted_conversation_is_kept_until_its_webhook_has_heard,
-    a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard,
-    a_long_past_that_owes_nothing_holds_up_no_purge,
-    a_purge_that_is_killed_is_finished_and_tells_nothing_again,
+    a_deleted_conversation_is_kept_until_its_webhook_has_every_event,
+    a_deleted_conversation_with_a_long_log_is_kept_until_its_webhook_has_every_event,
+    a_long_log_with_nothing_to_deliver_delays_no_purge,
+    a_killed_purge_is_finished_and_delivers_nothing_again,
     a_purge_that_is_killed_at_any_call_is_finished,
-    a_purge_goes_on_where_answers_end,
+    a_purge_continues_where_a_page_ends,
 );
 
 on_the_embedded_engine!(
-    a_message_wakes_a_parked_conversation_which_parks_again,
+    a_message_activates_an_inactive_conversation_which_becomes_inactive_again,
     a_timer_that_is_removed_does_not_fire,
     a_timer_that_is_set_later_fires,
     a_conversation_that_was_closed_by_hand_is_not_closed_again,
     a_deleted_conversation_does_not_close,
     a_pair_that_a_timer_freed_gives_a_new_conversation,
-    the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none,
+    the_clock_of_the_local_stack_shows_its_time_and_refuses_invalid_ones,
 );
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -88,7 +88,9 @@ async fn timed(system: &TestSystem, inactive: &str, closed: &str) -> String {
 const PARKED: &str = "active inactive TIMER";
 const CLOSED: &str = "inactive closed TIMER";
 
-async fn an_idle_conversation_parks_and_closes_and_says_so(system: TestSystem) {
+async fn an_idle_conversation_becomes_inactive_and_closes_with_an_event_for_each(
+    system: TestSystem,
+) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     // The clock goes on while the test works: minutes of work change nothing about timers of hours.
@@ -245,7 +247,9 @@ async fn a_message_moves_the_timers_on(system: TestSystem) {
     assert_eq!(states(&receiver, &conversation), ["active closed TIMER"]);
 }
 
-async fn a_message_wakes_a_parked_conversation_which_parks_again(system: TestSystem) {
+async fn a_message_activates_an_inactive_conversation_which_becomes_inactive_again(
+    system: TestSystem,
+) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
     let conversation = timed(&system, "PT1M", "PT1H").await;
@@ -432,7 +436,7 @@ async fn a_pair_that_a_timer_freed_gives_a_new_conversation(system: TestSystem) 
     assert_eq!(told(&receiver, &second).len(), 3);
 }
 
-async fn a_conversation_past_its_time_is_closed_once_whoever_comes_upon_it(system: TestSystem) {
+async fn a_conversation_past_its_closing_time_closes_once_through_every_door(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;
     for (number, who) in (0..).zip([
@@ -579,7 +583,7 @@ async fn a_deleted_conversation_is_purged_a_day_later(system: TestSystem) {
     system.bind(ADA, OURS).await;
 }
 
-async fn a_deleted_conversation_is_kept_until_its_webhook_has_heard(system: TestSystem) {
+async fn a_deleted_conversation_is_kept_until_its_webhook_has_every_event(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
@@ -612,7 +616,7 @@ async fn a_deleted_conversation_is_kept_until_its_webhook_has_heard(system: Test
 /// How many ticks a busy machine may need for what one tick does on a quiet one.
 const ROUNDS_MAX: usize = 60;
 
-async fn a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_heard(
+async fn a_deleted_conversation_with_a_long_log_is_kept_until_its_webhook_has_every_event(
     system: TestSystem,
 ) {
     let receiver = hearing(&system).await;
@@ -653,7 +657,7 @@ async fn a_deleted_conversation_with_a_long_past_is_kept_until_its_webhook_has_h
 }
 
 /// An endpoint is set when the sweep has passed by. It is owed nothing of a past that is longer than one search reads.
-async fn a_long_past_that_owes_nothing_holds_up_no_purge(system: TestSystem) {
+async fn a_long_log_with_nothing_to_deliver_delays_no_purge(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let limits = Limits::SHIPPED;
     let read_max = u64::from(limits.lag_stretches_max) * u64::from(limits.stretch_max);
@@ -676,7 +680,7 @@ async fn a_long_past_that_owes_nothing_holds_up_no_purge(system: TestSystem) {
     assert_eq!(told(&receiver, &conversation).len(), 0);
 }
 
-async fn a_purge_that_is_killed_is_finished_and_tells_nothing_again(system: TestSystem) {
+async fn a_killed_purge_is_finished_and_delivers_nothing_again(system: TestSystem) {
     system.autocreation(OURS).await;
     // With a ring that is a day late, and without one.
     for (round, killed_at_batch, rung) in [(1, 1, true), (2, 2, false), (3, 2, true)] {
@@ -758,7 +762,7 @@ async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
     .await;
 }
 
-async fn the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none(system: TestSystem) {
+async fn the_clock_of_the_local_stack_shows_its_time_and_refuses_invalid_ones(system: TestSystem) {
     let now = async || {
         let request = Request::get("/simulator/clock").body(Body::empty());
         let answer = system.send(request.expect("a request")).await.expect(200);
@@ -793,7 +797,7 @@ async fn the_clock_of_the_local_stack_tells_the_time_and_refuses_what_is_none(sy
 }
 
 /// DynamoDB ends an answer at a megabyte, and leaves parts of a batch undone.
-async fn a_purge_goes_on_where_answers_end(system: TestSystem) {
+async fn a_purge_continues_where_a_page_ends(system: TestSystem) {
     const MESSAGES: u64 = 40;
     let receiver = hearing(&system).await;
     system.autocreation(OURS).await;

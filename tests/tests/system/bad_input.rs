@@ -15,38 +15,38 @@ use tests::system::{
 
 on_both_engines!(
     a_message_that_is_too_long_to_keep_is_refused,
-    what_is_too_long_is_refused,
-    what_is_as_long_as_may_be_is_kept,
-    a_long_name_is_kept_whatever_its_letters,
+    a_value_that_is_too_long_is_refused,
+    a_value_of_the_greatest_length_is_stored,
+    a_long_name_of_any_letters_is_stored,
     an_odd_name_is_refused_or_found_again,
-    an_empty_name_is_none,
+    an_empty_name_counts_as_absent,
     odd_names_in_a_path_are_not_found,
 );
 
 on_the_embedded_engine!(
     a_carrier_that_we_do_not_know_is_refused,
     a_message_by_another_method_is_refused,
-    a_message_that_is_no_form_is_refused,
-    a_message_without_what_it_needs_is_refused,
+    a_message_that_is_not_a_form_is_refused,
+    a_message_without_a_required_parameter_is_refused,
     a_message_with_malformed_fields_is_refused,
-    a_message_in_no_text_is_refused,
+    a_message_that_is_not_utf_8_is_refused,
     a_message_with_a_broken_escape_is_refused,
     a_body_over_a_megabyte_is_refused,
     a_message_without_a_signature_is_refused,
     a_message_with_a_wrong_signature_is_refused,
     a_message_of_another_account_is_refused,
-    a_message_is_signed_for_our_url_whatever_its_host_says,
+    the_signature_covers_our_public_url_and_not_the_host_header,
     a_url_is_signed_with_its_port_or_without,
     a_url_is_signed_with_its_query,
-    a_signature_with_our_own_token_is_none_of_twilios,
-    nobody_enters_without_our_credentials,
-    a_path_that_never_was_is_not_found,
-    a_method_that_never_was_is_refused,
-    an_attribute_that_is_no_json_is_refused,
+    a_signature_of_twilio_with_our_own_token_is_refused,
+    a_request_without_our_credentials_is_refused,
+    an_unknown_path_is_not_found,
+    an_unknown_method_is_refused,
+    attributes_that_are_not_json_are_refused,
     a_malformed_date_is_refused,
     a_form_with_too_many_parameters_is_refused,
     a_form_over_a_megabyte_is_refused,
-    a_form_in_no_text_is_refused,
+    a_form_that_is_not_utf_8_is_refused,
 );
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -103,7 +103,7 @@ async fn a_message_by_another_method_is_refused(system: TestSystem) {
     nothing_happened(&system).await;
 }
 
-async fn a_message_that_is_no_form_is_refused(system: TestSystem) {
+async fn a_message_that_is_not_a_form_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let body = encode(&form(&sid(1), ADA, OURS, "hello"));
     let json = r#"{"MessageSid":"SM00000000000000000000000000000001"}"#;
@@ -125,7 +125,7 @@ async fn a_message_that_is_no_form_is_refused(system: TestSystem) {
     nothing_happened(&system).await;
 }
 
-async fn a_message_without_what_it_needs_is_refused(system: TestSystem) {
+async fn a_message_without_a_required_parameter_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
     for missing in ["From", "To"] {
@@ -152,7 +152,7 @@ async fn a_message_with_malformed_fields_is_refused(system: TestSystem) {
     nothing_happened(&system).await;
 }
 
-async fn a_message_in_no_text_is_refused(system: TestSystem) {
+async fn a_message_that_is_not_utf_8_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let good = encode(&form(&sid(1), ADA, OURS, "hello"));
     let start = good.trim_end_matches("hello");
@@ -306,7 +306,7 @@ async fn a_message_of_another_account_is_refused(system: TestSystem) {
     nothing_happened(&system).await;
 }
 
-async fn a_message_is_signed_for_our_url_whatever_its_host_says(system: TestSystem) {
+async fn the_signature_covers_our_public_url_and_not_the_host_header(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
     let complete = twilio_form(&sid, ADA, OURS, "hello");
@@ -369,7 +369,7 @@ async fn a_url_is_signed_with_its_query(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 1);
 }
 
-async fn a_signature_with_our_own_token_is_none_of_twilios(system: TestSystem) {
+async fn a_signature_of_twilio_with_our_own_token_is_refused(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
     let url = format!("{PUBLIC_URL}/inbound/twilio");
@@ -385,7 +385,7 @@ async fn a_signature_with_our_own_token_is_none_of_twilios(system: TestSystem) {
     nothing_happened(&system).await;
 }
 
-async fn nobody_enters_without_our_credentials(system: TestSystem) {
+async fn a_request_without_our_credentials_is_refused(system: TestSystem) {
     let right = basic_credentials(ACCOUNT, TOKEN);
     let encoded = right.trim_start_matches("Basic ");
     let numbers = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
@@ -437,7 +437,7 @@ async fn nobody_enters_without_our_credentials(system: TestSystem) {
     system.send(request).await.expect(200);
 }
 
-async fn a_path_that_never_was_is_not_found(system: TestSystem) {
+async fn an_unknown_path_is_not_found(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     for path in [
         "/v1",
@@ -460,7 +460,7 @@ async fn a_path_that_never_was_is_not_found(system: TestSystem) {
     }
 }
 
-async fn a_method_that_never_was_is_refused(system: TestSystem) {
+async fn an_unknown_method_is_refused(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let one = format!("/v1/Conversations/{conversation}");
     for (method, path) in [
@@ -501,7 +501,7 @@ async fn doors(system: &TestSystem) -> [String; 6] {
     ]
 }
 
-async fn an_attribute_that_is_no_json_is_refused(system: TestSystem) {
+async fn attributes_that_are_not_json_are_refused(system: TestSystem) {
     let doors = doors(&system).await;
     for attributes in ["{", "nothing", r#"{"a":}"#, "{'a':1}", "{} {}", r#"{"a":1"#] {
         for path in &doors {
@@ -524,7 +524,7 @@ async fn an_attribute_that_is_no_json_is_refused(system: TestSystem) {
     unchanged(&system, &doors).await;
 }
 
-async fn what_is_too_long_is_refused(system: TestSystem) {
+async fn a_value_that_is_too_long_is_refused(system: TestSystem) {
     let doors = doors(&system).await;
     let [
         conversations,
@@ -571,7 +571,7 @@ async fn what_is_too_long_is_refused(system: TestSystem) {
     unchanged(&system, &doors).await;
 }
 
-async fn what_is_as_long_as_may_be_is_kept(system: TestSystem) {
+async fn a_value_of_the_greatest_length_is_stored(system: TestSystem) {
     let doors = doors(&system).await;
     let [conversations, _, participants, _, messages, _] = &doors;
     let attributes = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
@@ -603,7 +603,7 @@ async fn what_is_as_long_as_may_be_is_kept(system: TestSystem) {
     }
 }
 
-async fn a_long_name_is_kept_whatever_its_letters(system: TestSystem) {
+async fn a_long_name_of_any_letters_is_stored(system: TestSystem) {
     let name = "👋".repeat(256);
     let form = [("FriendlyName", name.as_str())];
     let made = system.post("/v1/Conversations", &form).await.expect(201);
@@ -679,7 +679,7 @@ async fn an_odd_name_is_refused_or_found_again(system: TestSystem) {
     }
 }
 
-async fn an_empty_name_is_none(system: TestSystem) {
+async fn an_empty_name_counts_as_absent(system: TestSystem) {
     // It is refused or means nothing; it is no resource.
     for _ in 0..2 {
         let answer = system
@@ -755,7 +755,7 @@ async fn a_form_over_a_megabyte_is_refused(system: TestSystem) {
     unchanged(&system, &doors).await;
 }
 
-async fn a_form_in_no_text_is_refused(system: TestSystem) {
+async fn a_form_that_is_not_utf_8_is_refused(system: TestSystem) {
     let doors = doors(&system).await;
     for body in [
         &b"FriendlyName=%FF&Body=%FF&Identity=%FF&Author=%FF"[..],

@@ -14,13 +14,13 @@ on_both_engines!(
     a_rest_change_whose_answer_is_lost_is_a_success_and_happens_once,
     a_setting_whose_answer_is_lost_is_a_success_and_happens_once,
     a_record_made_anew_is_not_touched_by_a_change_of_the_old_one,
-    what_may_have_been_done_is_not_said_to_be_undone,
-    what_may_still_be_done_is_not_refused,
-    a_record_that_may_still_be_made_is_not_refused,
-    a_message_under_contention_follows_the_settings_of_now,
+    an_unknown_result_is_not_reported_as_a_failure,
+    a_change_that_may_still_happen_is_not_refused,
+    a_creation_that_may_still_happen_is_not_refused,
+    a_message_under_contention_follows_the_present_settings,
     a_commit_that_never_arrived_is_sent_again,
-    traffic_on_the_same_items_is_waited_out,
-    a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double,
+    a_commit_waits_until_traffic_on_the_same_items_ends,
+    a_commit_with_an_unknown_result_is_not_a_success_and_its_repetition_is_a_duplicate,
     a_dead_table_accepts_nothing_and_loses_nothing,
     a_throttled_table_answers_503_within_the_carriers_patience,
     a_crash_at_any_call_loses_and_doubles_nothing,
@@ -197,7 +197,7 @@ async fn only_number(system: &TestSystem) -> String {
     text(&list["incoming_phone_numbers"][0]["uri"])
 }
 
-async fn what_may_have_been_done_is_not_said_to_be_undone(system: TestSystem) {
+async fn an_unknown_result_is_not_reported_as_a_failure(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     system.wire.fail_next("PutItem", Fault::AnswerLost);
@@ -210,7 +210,7 @@ async fn what_may_have_been_done_is_not_said_to_be_undone(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, ["hello"]);
 }
 
-async fn what_may_still_be_done_is_not_refused(system: TestSystem) {
+async fn a_change_that_may_still_happen_is_not_refused(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (holder, participant) = system.bind(ADA, OURS).await;
     let conversation = system.conversation(&[]).await;
@@ -238,7 +238,7 @@ async fn what_may_still_be_done_is_not_refused(system: TestSystem) {
         .expect_code(409, 50416);
 }
 
-async fn a_record_that_may_still_be_made_is_not_refused(system: TestSystem) {
+async fn a_creation_that_may_still_happen_is_not_refused(system: TestSystem) {
     let number = system.number(OURS, &[]).await;
     let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
     let again = [("PhoneNumber", OURS), ("FriendlyName", "again")];
@@ -254,7 +254,7 @@ async fn a_record_that_may_still_be_made_is_not_refused(system: TestSystem) {
 
 /// A message that loses two slots reads the tail again, and the settings with it: a pre-action webhook that is set
 /// meanwhile is called.
-async fn a_message_under_contention_follows_the_settings_of_now(system: TestSystem) {
+async fn a_message_under_contention_follows_the_present_settings(system: TestSystem) {
     let hook = Receiver::start(|_| Reply::new(403, "")).await;
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
@@ -314,7 +314,7 @@ async fn a_commit_that_never_arrived_is_sent_again(system: TestSystem) {
     assert_eq!(bodies_of_the_only_conversation(&system).await.len(), 4);
 }
 
-async fn traffic_on_the_same_items_is_waited_out(system: TestSystem) {
+async fn a_commit_waits_until_traffic_on_the_same_items_ends(system: TestSystem) {
     system.autocreation(OURS).await;
     for number in 0..3 {
         for fault in [
@@ -353,7 +353,7 @@ fn assert_deadline_held(began: Instant) {
     assert!(took < 4 * CARRIER_PATIENCE, "{took:?}");
 }
 
-async fn a_commit_that_stays_unknown_is_not_called_a_success_and_its_repetition_is_no_double(
+async fn a_commit_with_an_unknown_result_is_not_a_success_and_its_repetition_is_a_duplicate(
     system: TestSystem,
 ) {
     system.autocreation(OURS).await;

@@ -10,7 +10,7 @@ use tests::rest::basic_credentials;
 use tests::system::{ACCOUNT, ADA, BOB, OURS, TOKEN, TWILIO_ACCOUNT, TestSystem};
 
 on_both_engines!(
-    a_message_that_nobody_took_is_the_carriers_to_send_again,
+    a_message_that_no_webhook_accepted_is_for_the_carrier_to_send_again,
     a_retry_goes_to_the_recorded_target_with_the_same_token,
     a_retry_goes_to_the_recorded_target_though_the_pair_is_bound_by_now,
     a_retry_of_what_was_answered_is_forwarded_again,
@@ -18,7 +18,7 @@ on_both_engines!(
 
 on_the_embedded_engine!(
     the_application_gets_the_parameters_of_a_message,
-    the_application_gets_all_that_twilio_said,
+    the_application_gets_all_parameters_of_twilio,
     the_application_gets_the_media,
     a_request_is_signed_for_its_url,
     a_get_carries_everything_in_its_signed_url,
@@ -26,12 +26,12 @@ on_the_embedded_engine!(
     an_answer_without_a_body_is_passed_back,
     a_bound_message_is_not_forwarded,
     an_autocreated_message_is_not_forwarded,
-    a_failing_url_is_followed_by_the_fallback,
-    a_refused_connection_is_followed_by_the_fallback,
+    the_fallback_gets_the_message_after_the_url_fails,
+    the_fallback_gets_the_message_after_a_refused_connection,
     a_fallback_does_not_learn_the_password_of_the_first_url,
-    a_slow_url_is_followed_by_the_fallback_in_time,
+    the_fallback_gets_the_message_in_time_after_a_slow_url,
     a_fallback_is_called_by_its_own_method,
-    a_fallback_is_not_called_for_nothing,
+    a_fallback_is_called_only_after_a_failure,
 );
 
 async fn the_application_gets_the_parameters_of_a_message(system: TestSystem) {
@@ -56,7 +56,7 @@ async fn the_application_gets_the_parameters_of_a_message(system: TestSystem) {
     assert_eq!(received.parameters.len(), expected.len());
 }
 
-async fn the_application_gets_all_that_twilio_said(system: TestSystem) {
+async fn the_application_gets_all_parameters_of_twilio(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     let url = sms(&application);
     let fields = [("Carrier", "twilio"), ("SmsUrl", url.as_str())];
@@ -215,7 +215,7 @@ async fn an_autocreated_message_is_not_forwarded(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 1);
 }
 
-async fn a_failing_url_is_followed_by_the_fallback(system: TestSystem) {
+async fn the_fallback_gets_the_message_after_the_url_fails(system: TestSystem) {
     let application = with_fallback(&system, &[]).await;
     for (number, status) in (1..).zip([500, 502, 503, 400, 404]) {
         application.answer(move |received| match received.url.as_str() {
@@ -242,7 +242,7 @@ async fn a_failing_url_is_followed_by_the_fallback(system: TestSystem) {
     }
 }
 
-async fn a_refused_connection_is_followed_by_the_fallback(system: TestSystem) {
+async fn the_fallback_gets_the_message_after_a_refused_connection(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response>fallback</Response>")).await;
     let fallback = format!("{}/fallback", application.url());
     let dead = "http://127.0.0.1:1/sms";
@@ -281,7 +281,7 @@ async fn a_fallback_does_not_learn_the_password_of_the_first_url(system: TestSys
     assert!(!format!("{second:?}").contains("secret"));
 }
 
-async fn a_slow_url_is_followed_by_the_fallback_in_time(system: TestSystem) {
+async fn the_fallback_gets_the_message_in_time_after_a_slow_url(system: TestSystem) {
     let application = with_fallback(&system, &[]).await;
     application.answer(|received| match received.url.as_str() {
         "/sms" => Reply::new(200, "late").after(Duration::from_secs(600)),
@@ -317,14 +317,14 @@ async fn a_fallback_is_called_by_its_own_method(system: TestSystem) {
     assert_eq!(received[1].parameter("Body"), Some("hello"));
 }
 
-async fn a_fallback_is_not_called_for_nothing(system: TestSystem) {
+async fn a_fallback_is_called_only_after_a_failure(system: TestSystem) {
     let application = with_fallback(&system, &[]).await;
     application.answer(|_| Reply::new(200, "<Response/>"));
     system.message(&sid(1), ADA, OURS, "hello").await;
     assert_eq!(one(&application).url, "/sms");
 }
 
-async fn a_message_that_nobody_took_is_the_carriers_to_send_again(system: TestSystem) {
+async fn a_message_that_no_webhook_accepted_is_for_the_carrier_to_send_again(system: TestSystem) {
     // With a fallback that fails too, and without one.
     let application = with_fallback(&system, &[]).await;
     application.answer(|_| Reply::new(500, ""));

@@ -22,7 +22,7 @@ async fn receiver(body: &str) -> Receiver {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pre_action_webhook_inside_counts_as_one_without_a_connection() {
+async fn a_pre_action_webhook_inside_counts_as_unreachable() {
     let permitted = TestSystem::start(EngineKind::Embedded).await;
     let system = permitted.calling(Allowed::default());
     let conversation = system.conversation(&[]).await;

@@ -26,15 +26,15 @@ on_both_engines!(
     each_message_puts_the_closing_time_off,
     an_inactive_time_that_has_passed_does_not_release_the_pair,
     a_disabled_address_configuration_counts_as_none,
-    a_bound_pair_is_captured_whatever_becomes_of_the_settings,
+    a_message_on_a_bound_pair_is_captured_under_any_settings,
     whatsapp_is_a_key_space_of_its_own,
     media_is_kept_and_listed,
     the_text_of_a_message_is_kept_as_it_came,
     an_empty_message_is_a_message,
-    a_message_that_nothing_applies_to_is_accepted,
+    an_unroutable_message_is_accepted,
     every_outcome_is_accepted_with_twiml,
-    a_retry_is_answered_as_the_first_time,
-    a_retry_adds_nothing_whatever_it_says,
+    a_retry_gets_the_first_answer,
+    a_retry_with_another_text_or_sender_adds_nothing,
     a_retry_after_the_pair_has_moved_adds_nothing,
     a_retry_after_the_close_opens_nothing,
     a_retry_after_the_closing_time_opens_nothing,
@@ -44,7 +44,7 @@ on_both_engines!(
     one_message_sid_to_two_of_our_numbers_is_two_messages,
     one_message_sid_of_two_carriers_is_two_messages,
     messages_one_after_the_other_have_dense_indexes,
-    a_message_of_twilio_takes_the_same_way,
+    a_message_of_twilio_is_routed_as_one_of_the_simulator,
 );
 
 async fn a_message_on_a_bound_pair_is_captured(system: TestSystem) {
@@ -324,7 +324,7 @@ async fn a_disabled_address_configuration_counts_as_none(system: TestSystem) {
     assert_eq!(application.received().len(), 1);
 }
 
-async fn a_bound_pair_is_captured_whatever_becomes_of_the_settings(system: TestSystem) {
+async fn a_message_on_a_bound_pair_is_captured_under_any_settings(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     let number = system.number(OURS, &[("SmsUrl", &application.url())]).await;
     let address = system.autocreation(OURS).await;
@@ -446,7 +446,7 @@ async fn an_empty_message_is_a_message(system: TestSystem) {
     assert_eq!(indexes, [json!(0), json!(1)]);
 }
 
-async fn a_message_that_nothing_applies_to_is_accepted(system: TestSystem) {
+async fn an_unroutable_message_is_accepted(system: TestSystem) {
     // A number that we do not know, and one without an application or autocreation.
     system.number(OURS, &[]).await;
     for (number, to) in [(1, "+15550009999"), (2, OURS)] {
@@ -469,10 +469,10 @@ async fn every_outcome_is_accepted_with_twiml(system: TestSystem) {
     }
 }
 
-async fn a_retry_is_answered_as_the_first_time(system: TestSystem) {
-    let veto = Receiver::start(|_| Reply::new(200, "")).await;
+async fn a_retry_gets_the_first_answer(system: TestSystem) {
+    let pre_action = Receiver::start(|_| Reply::new(200, "")).await;
     system.autocreation(OURS).await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     for (outcome, number, to) in [
         ("unroutable", 1, "+15550009999"),
         ("autocreated", 2, OURS),
@@ -480,10 +480,10 @@ async fn a_retry_is_answered_as_the_first_time(system: TestSystem) {
         ("rejected", 4, OURS),
     ] {
         if outcome == "rejected" {
-            veto.answer(|_| Reply::new(403, ""));
+            pre_action.answer(|_| Reply::new(403, ""));
         }
         let first = system.message(&sid(number), ADA, to, outcome).await;
-        let asked = veto.received().len();
+        let asked = pre_action.received().len();
         for _ in 0..2 {
             let retry = system.message(&sid(number), ADA, to, outcome).await;
             assert_eq!(retry.status, first.status, "{outcome}");
@@ -494,7 +494,11 @@ async fn a_retry_is_answered_as_the_first_time(system: TestSystem) {
                 "{outcome}"
             );
         }
-        assert_eq!(veto.received().len(), asked, "{outcome}: nobody is asked");
+        assert_eq!(
+            pre_action.received().len(),
+            asked,
+            "{outcome}: no webhook is called"
+        );
     }
     let conversation = text(&only(system.conversations().await)["sid"]);
     assert_eq!(
@@ -503,7 +507,7 @@ async fn a_retry_is_answered_as_the_first_time(system: TestSystem) {
     );
 }
 
-async fn a_retry_adds_nothing_whatever_it_says(system: TestSystem) {
+async fn a_retry_with_another_text_or_sender_adds_nothing(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "one").await;
     for (from, body) in [(ADA, "one"), (ADA, "another text"), (BOB, "another sender")] {
@@ -594,9 +598,9 @@ async fn a_retry_of_a_captured_message_is_not_forwarded(system: TestSystem) {
 
 async fn a_retry_of_a_rejected_message_stays_rejected(system: TestSystem) {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
-    let veto = Receiver::start(|_| Reply::new(403, "")).await;
+    let pre_action = Receiver::start(|_| Reply::new(403, "")).await;
     let address = system.autocreation(OURS).await;
-    system.set_pre_webhook(&veto.url(), &[]).await;
+    system.set_pre_webhook(&pre_action.url(), &[]).await;
     let first = system.message(&sid(1), ADA, OURS, "rejected").await;
     // Meanwhile no webhook rejects any more, and everything that could take the message appears.
     system.set_pre_webhook("", &[]).await;
@@ -610,7 +614,7 @@ async fn a_retry_of_a_rejected_message_stays_rejected(system: TestSystem) {
     let retry = system.message(&sid(1), ADA, OURS, "rejected").await;
     assert_eq!(retry.text(), first.text());
 
-    assert_eq!(veto.received().len(), 1);
+    assert_eq!(pre_action.received().len(), 1);
     assert_eq!(application.received().len(), 0);
     assert_eq!(system.conversations().await.len(), 1);
     assert_eq!(system.messages(&conversation).await.len(), 0);
@@ -653,7 +657,7 @@ async fn messages_one_after_the_other_have_dense_indexes(system: TestSystem) {
     assert_eq!(system.bodies(&conversation).await, bodies);
 }
 
-async fn a_message_of_twilio_takes_the_same_way(system: TestSystem) {
+async fn a_message_of_twilio_is_routed_as_one_of_the_simulator(system: TestSystem) {
     system.autocreation(OURS).await;
     for (number, body) in [(1, "one"), (2, "two"), (2, "two")] {
         let sid = sid(number);

@@ -31,7 +31,7 @@ async fn pages(system: &TestSystem, path: &str, key: &str) -> Vec<Vec<Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_long_messages_fits_into_a_response_and_the_next_one_goes_on() {
+async fn a_page_of_long_messages_fits_into_a_response_and_the_next_page_follows() {
     let system = TestSystem::start(EngineKind::Embedded).await;
     system.autocreation(OURS).await;
     let mut expected = Vec::new();
@@ -58,7 +58,7 @@ async fn a_page_of_long_messages_fits_into_a_response_and_the_next_one_goes_on()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_long_conversations_fits_into_a_response_and_the_next_one_goes_on() {
+async fn a_page_of_long_conversations_fits_into_a_response_and_the_next_page_follows() {
     let system = TestSystem::start(EngineKind::Embedded).await;
     // Attributes are JSON within JSON: three bytes of such a text become ten.
     let attributes = format!(r#"{{"a":"{}"}}"#, r#"\""#.repeat(8 * 1024 - 5));

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 on_both_engines!(
     fifty_first_messages_of_one_pair_make_one_conversation_and_all_are_accepted_at_the_first_try,
     two_hundred_first_messages_of_one_pair_make_one_conversation_where_5xx_is_repeated,
-    a_hundred_claims_of_one_pair_have_one_winner_and_the_losers_are_told_its_name,
+    a_hundred_claims_of_one_pair_have_one_winner_whose_sid_the_losers_get,
     fifty_copies_of_one_message_are_one_message,
     capture_races_close_and_no_message_is_lost_between,
     capture_races_removal_and_no_message_is_lost_between,
@@ -117,9 +117,7 @@ async fn two_hundred_first_messages_of_one_pair_make_one_conversation_where_5xx_
     assert_each_once(&system, &conversations, 0..200).await;
 }
 
-async fn a_hundred_claims_of_one_pair_have_one_winner_and_the_losers_are_told_its_name(
-    system: TestSystem,
-) {
+async fn a_hundred_claims_of_one_pair_have_one_winner_whose_sid_the_losers_get(system: TestSystem) {
     let _turn = turn().await;
     system.number(OURS, &[]).await;
     let mut conversations = Vec::new();

@@ -12,21 +12,21 @@ on_both_engines!(
     an_update_changes_what_it_names_and_nothing_else,
     a_unique_name_stands_for_the_sid,
     a_unique_name_belongs_to_one_conversation,
-    a_conversation_goes_between_active_and_inactive_at_will,
+    a_conversation_changes_between_active_and_inactive_as_often_as_asked,
     a_closed_conversation_changes_no_more,
     a_closed_conversation_can_be_read_and_deleted,
     a_timer_counts_from_the_last_activity,
     a_change_after_the_closing_time_finds_the_conversation_closed,
     a_pair_is_free_after_the_closing_time,
     a_list_is_read_to_its_end_without_loss_or_duplicates,
-    a_list_page_says_where_it_stands,
+    a_list_page_has_its_number_and_its_neighbours,
     a_list_page_survives_the_deletion_of_its_last_row,
     a_list_is_filtered_by_state,
     a_filter_follows_the_state_that_a_message_changes,
     a_list_is_filtered_by_the_day_of_creation,
     a_list_begins_with_the_newest,
     a_deleted_conversation_is_gone_with_all_it_had,
-    a_conversation_that_never_was_is_not_found,
+    an_unknown_conversation_is_not_found,
 );
 
 on_the_embedded_engine!(
@@ -37,9 +37,9 @@ on_the_embedded_engine!(
     a_conversation_starts_active_or_inactive,
     timers_are_checked_when_a_conversation_is_made,
     timers_are_checked_when_a_conversation_is_changed,
-    a_timer_of_zero_is_none,
+    a_timer_of_zero_is_off,
     a_page_size_over_the_maximum_is_the_maximum,
-    a_page_that_never_was_is_refused,
+    an_invalid_page_is_refused,
     a_token_of_another_list_is_refused,
     a_token_shows_nothing_of_another_conversation,
 );
@@ -255,7 +255,7 @@ async fn a_conversation_starts_active_or_inactive(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 4);
 }
 
-async fn a_conversation_goes_between_active_and_inactive_at_will(system: TestSystem) {
+async fn a_conversation_changes_between_active_and_inactive_as_often_as_asked(system: TestSystem) {
     let sid = system.conversation(&[]).await;
     for state in ["inactive", "inactive", "active", "active", "Inactive"] {
         let updated = system
@@ -437,7 +437,7 @@ async fn a_timer_counts_from_the_last_activity(system: TestSystem) {
     assert!((30 * 60..31 * 60).contains(&closed), "moved by {closed} s");
 }
 
-async fn a_timer_of_zero_is_none(system: TestSystem) {
+async fn a_timer_of_zero_is_off(system: TestSystem) {
     let timers = [("Timers.Inactive", "PT1M"), ("Timers.Closed", "PT10M")];
     let sid = system.conversation(&timers).await;
     let answer = system
@@ -509,7 +509,7 @@ async fn a_list_is_read_to_its_end_without_loss_or_duplicates(system: TestSystem
     }
 }
 
-async fn a_list_page_says_where_it_stands(system: TestSystem) {
+async fn a_list_page_has_its_number_and_its_neighbours(system: TestSystem) {
     let empty = system.get(CONVERSATIONS).await.expect(200);
     assert_eq!(keys(&empty), ["conversations", "meta"]);
     assert_eq!(empty["conversations"], json!([]));
@@ -580,7 +580,7 @@ async fn a_page_size_over_the_maximum_is_the_maximum(system: TestSystem) {
     assert_eq!(page["conversations"].as_array().map(Vec::len), Some(1));
 }
 
-async fn a_page_that_never_was_is_refused(system: TestSystem) {
+async fn an_invalid_page_is_refused(system: TestSystem) {
     system.number(OURS, &[]).await;
     let (conversation, _) = system.bind(ADA, OURS).await;
     for (query, code) in [
@@ -795,7 +795,7 @@ async fn a_deleted_conversation_is_gone_with_all_it_had(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
 }
 
-async fn a_conversation_that_never_was_is_not_found(system: TestSystem) {
+async fn an_unknown_conversation_is_not_found(system: TestSystem) {
     for name in [
         "CH00000000000000000000000000000000",
         "a name that nobody has".replace(' ', "%20").as_str(),

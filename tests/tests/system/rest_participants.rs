@@ -31,10 +31,10 @@ on_the_embedded_engine!(
     a_participant_has_exactly_the_documented_fields,
     a_chat_participant_has_an_identity_and_no_binding,
     a_whatsapp_participant_has_a_binding_of_that_type,
-    a_participant_that_cannot_be_is_refused,
+    an_invalid_participant_is_refused,
     an_address_never_changes,
     a_participant_without_an_address_takes_no_proxy,
-    the_conversations_of_nobody_and_of_both_are_refused,
+    a_search_with_neither_or_both_of_address_and_identity_is_refused,
 );
 
 const OURS_TOO: &str = "+15550002223";
@@ -111,7 +111,7 @@ async fn a_whatsapp_participant_has_a_binding_of_that_type(system: TestSystem) {
     );
 }
 
-async fn a_participant_that_cannot_be_is_refused(system: TestSystem) {
+async fn an_invalid_participant_is_refused(system: TestSystem) {
     const ADDRESS: &str = "MessagingBinding.Address";
     const PROXY: &str = "MessagingBinding.ProxyAddress";
     system.number(OURS, &[]).await;
@@ -686,7 +686,7 @@ async fn the_conversations_of_a_participant_are_all_listed(system: TestSystem) {
     assert_eq!(system.list(path).await.len(), 1);
 }
 
-async fn the_conversations_of_nobody_and_of_both_are_refused(system: TestSystem) {
+async fn a_search_with_neither_or_both_of_address_and_identity_is_refused(system: TestSystem) {
     let path = "/v1/ParticipantConversations";
     let answer = system
         .get(&format!("{path}?Identity=carol&Address=%2B15550001111"))

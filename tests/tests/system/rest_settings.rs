@@ -28,13 +28,13 @@ on_the_embedded_engine!(
     a_default_timer_is_checked,
     a_default_timer_is_for_new_conversations_only,
     the_webhooks_have_exactly_the_documented_fields,
-    webhooks_that_cannot_be_are_refused,
+    invalid_webhooks_are_refused,
     an_address_configuration_has_exactly_the_documented_fields,
     an_address_configuration_with_a_webhook_shows_it,
     an_address_configuration_is_off_until_it_is_enabled,
-    an_address_configuration_that_cannot_be_is_refused,
+    an_invalid_address_configuration_is_refused,
     a_number_has_the_documented_fields,
-    a_number_that_cannot_be_is_refused,
+    an_invalid_number_is_refused,
     numbers_of_another_account_are_not_ours,
 );
 
@@ -200,7 +200,7 @@ async fn a_change_of_the_webhooks_leaves_the_rest_alone(system: TestSystem) {
     }
 }
 
-async fn webhooks_that_cannot_be_are_refused(system: TestSystem) {
+async fn invalid_webhooks_are_refused(system: TestSystem) {
     let before = system.get(WEBHOOKS).await.expect(200);
     for (parameter, value, code) in [
         ("PreWebhookUrl", "example", Some(50077)),
@@ -382,7 +382,7 @@ async fn an_address_has_one_configuration(system: TestSystem) {
     assert_ne!(new["sid"], first["sid"]);
 }
 
-async fn an_address_configuration_that_cannot_be_is_refused(system: TestSystem) {
+async fn an_invalid_address_configuration_is_refused(system: TestSystem) {
     let long = "x".repeat(257);
     let (sms, ours) = (("Type", "sms"), ("Address", OURS));
     for form in [
@@ -571,7 +571,7 @@ async fn a_number_is_once_ours(system: TestSystem) {
     assert_ne!(new["sid"], first["sid"]);
 }
 
-async fn a_number_that_cannot_be_is_refused(system: TestSystem) {
+async fn an_invalid_number_is_refused(system: TestSystem) {
     let (number, carrier) = (("PhoneNumber", OURS), ("Carrier", "simulator"));
     for form in [
         &[carrier][..],

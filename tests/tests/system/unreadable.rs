@@ -26,14 +26,14 @@ on_both_engines!(
     a_message_that_lacks_or_doubles_a_parameter_is_kept,
     a_message_with_a_malformed_parameter_is_kept,
     a_message_without_a_sid_is_kept,
-    a_body_that_is_no_form_is_kept,
+    a_body_that_is_not_a_form_is_kept,
     a_body_of_another_type_is_kept,
     a_body_that_is_longer_than_an_item_is_kept_from_its_beginning,
     a_repetition_is_a_duplicate,
     a_kept_message_is_found_by_its_key,
     one_sid_to_two_of_our_numbers_is_two_messages,
     a_readable_message_of_the_same_sid_is_another_message,
-    a_message_is_not_called_taken_while_the_table_is_dead,
+    a_message_is_not_accepted_while_the_table_is_dead,
     a_commit_whose_answer_is_lost_is_one_record,
     a_message_of_a_stranger_is_not_kept,
 );
@@ -110,7 +110,7 @@ async fn a_message_without_a_sid_is_kept(system: TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
 }
 
-async fn a_body_that_is_no_form_is_kept(system: TestSystem) {
+async fn a_body_that_is_not_a_form_is_kept(system: TestSystem) {
     system.autocreation(OURS).await;
     let sid = sid(1);
     let form = twilio_form(&sid, ADA, OURS, "100%");
@@ -239,7 +239,7 @@ async fn a_readable_message_of_the_same_sid_is_another_message(system: TestSyste
     assert_eq!(journaled(&system, &sid).await.len(), 2);
 }
 
-async fn a_message_is_not_called_taken_while_the_table_is_dead(system: TestSystem) {
+async fn a_message_is_not_accepted_while_the_table_is_dead(system: TestSystem) {
     let sid = sid(1);
     let form = twilio_form(&sid, RCS, OURS, "hello");
     system

@@ -185,7 +185,7 @@ fn check(case: Case, expected: &str) {
 }
 
 #[test]
-fn a_message_in_the_journal_is_a_duplicate_whatever_the_facts_are() {
+fn a_message_in_the_journal_is_a_duplicate_under_any_facts() {
     let forwarded = |state| Outcome::Forwarded {
         target: Target {
             call: call("https://example.com/old"),
@@ -310,7 +310,7 @@ fn a_bound_message_is_captured_and_wakes_what_is_parked() {
 }
 
 #[test]
-fn a_message_after_the_closing_time_closes_and_goes_on_as_unbound() {
+fn a_message_after_the_closing_time_closes_the_conversation_and_is_routed_as_unbound() {
     for (case, expected) in [
         (
             Case::expired().configured(true),
@@ -648,7 +648,7 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
 }
 
 #[test]
-fn a_pre_action_webhook_is_told_what_is_about_to_happen() {
+fn a_pre_action_webhook_gets_the_proposed_change() {
     let asked = |case: Case| match case.decide() {
         Decision::Ask(call) => *call,
         other => panic!("{other:?}"),
