@@ -3,7 +3,7 @@
 use crate::binding::Binding;
 use crate::entry::Entry;
 use crate::journal::JournalEntry;
-use crate::plan::ItemKey;
+use crate::plan::{ItemKey, Write};
 use crate::sid::ConversationSid;
 
 /// Another change was first: every condition that failed, and the item that stood there. Nothing of the plan happened.
@@ -29,6 +29,21 @@ pub enum Found {
 }
 
 impl Conflict {
+    /// Whether the plan of `writes` has happened, and the response to its first request was lost: what stands there is the
+    /// plan's own. An earlier plan of the same change may have had another outcome; the journal tells that.
+    pub fn is_own(&self, writes: &[Write]) -> bool {
+        self.found.iter().any(|(key, found)| {
+            let write = writes.iter().find(|write| write.key() == *key);
+            match (write, found) {
+                (Some(Write::Append(ours)), Found::Entry(there)) => ours.change == there.change,
+                (Some(Write::Journal(ours)), Found::Journal(there)) => {
+                    (ours.change, &ours.outcome) == (there.change, &there.outcome)
+                }
+                _ => false,
+            }
+        })
+    }
+
     /// Whether the plan may happen after all. A slot or a journal entry that another change has written is never free
     /// again, so a plan that needs it is over.
     pub fn may_still_happen(&self) -> bool {

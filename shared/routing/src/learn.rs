@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::inbound::Inbound;
 use crate::plan::ItemKey;
 use crate::sid::ConversationSid;
+use crate::tail::Tail;
 
 /// The next step after a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,15 @@ pub enum Next {
     Decide,
     /// Read the tail of this conversation's log, then decide.
     ReadTail(ConversationSid),
+    /// Read the tail of this conversation's log and the settings, then decide.
+    ReadTailAndSettings(ConversationSid),
     /// Read everything again.
     Gather,
 }
+
+/// From this lost slot on, the settings are read again with each tail. The pauses before it last less than 0.2 s together;
+/// each pause after it is long enough for a settings request to return meanwhile, and its change must be in force.
+const SLOTS_LOST_UNTIL_SETTINGS: u32 = 4;
 
 impl Facts {
     /// Takes in why a plan failed. `slots_lost` counts the lost slots of this request, this one included.
@@ -50,10 +57,20 @@ impl Facts {
         }
         // After one lost slot the entry found there is the tail, as a rule. After two, many writers are at work, and the
         // tail is further on.
-        if slots_lost > 1 {
-            return Next::ReadTail(holder.conversation);
+        match slots_lost {
+            0 | 1 => {
+                holder.tail = Some(entry.tail());
+                Next::Decide
+            }
+            2..SLOTS_LOST_UNTIL_SETTINGS => Next::ReadTail(holder.conversation),
+            _ => Next::ReadTailAndSettings(holder.conversation),
         }
-        holder.tail = Some(entry.tail());
-        Next::Decide
+    }
+
+    /// Takes in the tail that [`Facts::learn`] asked for.
+    pub fn learn_tail(&mut self, tail: Option<Tail>) {
+        if let Some(holder) = &mut self.holder {
+            holder.tail = tail;
+        }
     }
 }

@@ -43,6 +43,7 @@ mod pair;
 mod participant;
 mod plan;
 mod pre_action;
+mod progress;
 mod refusal;
 mod route;
 mod sid;
@@ -98,6 +99,7 @@ pub use pre_action::{
     PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
     PreActionResult,
 };
+pub use progress::Progress;
 pub use refusal::Refusal;
 pub use route::{RouteDecision, route};
 pub use sid::{

@@ -97,7 +97,7 @@ const UNCONDITIONAL: [Kind; 4] = [
 ];
 
 /// Procedures that are not as designed, and of what each breaks a word.
-const PROCEDURES: [(Procedure, &str); 6] = [
+const PROCEDURES: [(Procedure, &str); 7] = [
     (Procedure::OwnChangeNotRecognized, "never made twice"),
     (Procedure::DoubtForgotten, "refused is not made"),
     (Procedure::BindingReadWeakly, "bounded"),
@@ -106,6 +106,7 @@ const PROCEDURES: [(Procedure, &str); 6] = [
         Procedure::ForwardedBeforeJournaled,
         "before it is journaled",
     ),
+    (Procedure::RejectionNotChecked, "which holds nothing"),
     (Procedure::StateCopyNotCounted, "state copy"),
 ];
 

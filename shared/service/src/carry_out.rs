@@ -1,16 +1,16 @@
 //! The loop of every message and every REST change: gather facts, let `routing` decide, call a pre-action webhook,
 //! commit, and decide again where another change was first.
 //!
-//! The loop makes no choice of its own: [`Decision`] and [`Next`] tell the next step.
+//! The loop makes no choice of its own: [`Decision`] and [`Next`] tell the next step, and [`Progress`] remembers the
+//! failed plans.
 //!
-//! The cast: [`Task`] is what a message and a REST change do differently; [`carry_out`] is the loop; [`Doubt`] is a plan
-//! that was refused, but may happen all the same.
+//! The cast: [`Task`] is what a message and a REST change do differently; [`carry_out`] is the loop.
 
 use std::error::Error;
 
 use routing::{
     Conflict, ConversationSid, Decision, Fresh, Key, Next, Plan, PreActionCall, PreActionReply,
-    State, Write,
+    Progress, State, Write,
 };
 use store::{CommitError, Deadline, StoreError};
 
@@ -51,8 +51,15 @@ pub(crate) trait Task {
         slots_lost: u32,
     ) -> Next;
 
-    /// Reads the tail of a conversation, as [`Next::ReadTail`] asks, in one round of calls.
+    /// Reads the tail of a conversation, as [`Next::ReadTail`] asks.
     async fn read_tail(
+        &self,
+        facts: &mut Self::Facts,
+        conversation: ConversationSid,
+    ) -> Result<(), StoreError>;
+
+    /// Reads the tail of a conversation and the settings, as [`Next::ReadTailAndSettings`] asks, in one round of calls.
+    async fn read_tail_and_settings(
         &self,
         facts: &mut Self::Facts,
         conversation: ConversationSid,
@@ -62,14 +69,6 @@ pub(crate) trait Task {
 /// Other changes were first until the deadline. Nothing was written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contended;
-
-/// A plan that a condition refused after an earlier request with the same plan had an unknown result. The earlier request
-/// may still be on its way, and succeed when the condition holds again. It can't once another change has the slot.
-struct Doubt<T> {
-    outcome: T,
-    conversation: ConversationSid,
-    slot: u64,
-}
 
 /// Carries out the task under one set of fresh ids, until the deadline.
 ///
@@ -82,11 +81,11 @@ pub(crate) async fn carry_out<K: Task>(
 where
     K::Error: 'static,
 {
-    let mut doubt = None;
-    let result = decide_until_done(app, task, deadline, &mut doubt).await;
-    result.map_err(|error| match doubt {
-        None => error,
-        Some(_) => StoreError::Unknown {
+    let mut progress = Progress::default();
+    let result = decide_until_done(app, task, deadline, &mut progress).await;
+    result.map_err(|error| match progress.in_doubt() {
+        false => error,
+        true => StoreError::Unknown {
             operation: "commit a plan",
             source: Box::new(error),
         }
@@ -98,19 +97,19 @@ async fn decide_until_done<K: Task>(
     app: &App,
     task: &K,
     deadline: Deadline,
-    doubt: &mut Option<Doubt<K::Outcome>>,
+    progress: &mut Progress<K::Outcome>,
 ) -> Result<K::Outcome, K::Error> {
     let fresh = app.fresh();
     let mut facts = task.gather().await?;
     let mut reply = None;
-    let (mut rounds, mut slots_lost) = (0, 0);
+    let mut rounds = 0;
     loop {
         let next = match task.decide(&facts, &fresh, reply.as_ref()) {
             Decision::Ask(call) => {
                 reply = Some(task.ask(&call, &fresh).await?);
                 if K::GATHERS_AFTER_REPLY
                     && let Some(outcome) =
-                        gather_again(app, task, &mut facts, &fresh, doubt, deadline).await?
+                        gather_again(app, task, &mut facts, progress, deadline).await?
                 {
                     return Ok(outcome);
                 }
@@ -139,13 +138,10 @@ async fn decide_until_done<K: Task>(
                     match app.store.commit(&writes, deadline).await {
                         Ok(()) => return Ok(outcome),
                         Err(CommitError::Store(error)) => return Err(error.into()),
-                        Err(CommitError::Conflict(conflict)) if conflict.may_still_happen() => {
-                            *doubt = Doubt::of(outcome, &writes);
-                            Next::Gather
-                        }
                         Err(CommitError::Conflict(conflict)) => {
-                            slots_lost += u32::from(conflict.slot_lost());
-                            task.learn(&mut facts, conflict, &writes, slots_lost)
+                            progress.failed(conflict, outcome, &writes, |conflict, slots_lost| {
+                                task.learn(&mut facts, conflict, &writes, slots_lost)
+                            })
                         }
                     }
                 }
@@ -162,9 +158,13 @@ async fn decide_until_done<K: Task>(
         match next {
             Next::DecideAtOnce | Next::Decide => {}
             Next::ReadTail(conversation) => task.read_tail(&mut facts, conversation).await?,
+            Next::ReadTailAndSettings(conversation) => {
+                task.read_tail_and_settings(&mut facts, conversation)
+                    .await?;
+            }
             Next::Gather => {
                 if let Some(outcome) =
-                    gather_again(app, task, &mut facts, &fresh, doubt, deadline).await?
+                    gather_again(app, task, &mut facts, progress, deadline).await?
                 {
                     return Ok(outcome);
                 }
@@ -173,52 +173,20 @@ async fn decide_until_done<K: Task>(
     }
 }
 
-/// Reads the facts again. The outcome is that of the plan in doubt, if the plan has happened.
+/// Reads the facts again, and the slot of the plan in doubt. The outcome is that of this plan, if it has happened.
 async fn gather_again<K: Task>(
     app: &App,
     task: &K,
     facts: &mut K::Facts,
-    fresh: &Fresh,
-    doubt: &mut Option<Doubt<K::Outcome>>,
+    progress: &mut Progress<K::Outcome>,
     deadline: Deadline,
 ) -> Result<Option<K::Outcome>, K::Error> {
     *facts = task.gather().await?;
-    // After the facts: if the slot is still free here, they do not contain the plan in doubt.
-    Ok(settled(app, fresh, doubt, deadline).await?)
-}
-
-impl<T> Doubt<T> {
-    fn of(outcome: T, writes: &[Write]) -> Option<Doubt<T>> {
-        let entry = writes.iter().find_map(|write| match write {
-            Write::Append(entry) => Some(entry),
-            _ => None,
-        })?;
-        Some(Doubt {
-            outcome,
-            conversation: entry.conversation,
-            slot: entry.slot,
-        })
-    }
-}
-
-/// The outcome of the plan in doubt, if the plan has happened. Ends the doubt if another change has the slot.
-async fn settled<T>(
-    app: &App,
-    fresh: &Fresh,
-    doubt: &mut Option<Doubt<T>>,
-    deadline: Deadline,
-) -> Result<Option<T>, StoreError> {
-    let Some(Doubt {
-        conversation, slot, ..
-    }) = *doubt
-    else {
+    let Some((conversation, slot)) = progress.slot_in_doubt() else {
         return Ok(None);
     };
-    let Some(entry) = app.store.entry_get(conversation, slot, deadline).await? else {
-        return Ok(None);
-    };
-    let ended = doubt.take().filter(|_| entry.change == fresh.change);
-    Ok(ended.map(|doubt| doubt.outcome))
+    let entry = app.store.entry_get(conversation, slot, deadline).await?;
+    Ok(progress.settle(entry.as_ref()))
 }
 
 /// Whether the binding of the key names another conversation than the plan says.

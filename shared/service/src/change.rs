@@ -143,4 +143,18 @@ where
         facts.learn_tail(self.app.store.tail_get(conversation, deadline).await?);
         Ok(())
     }
+    async fn read_tail_and_settings(
+        &self,
+        facts: &mut ChangeFacts<F>,
+        conversation: ConversationSid,
+    ) -> Result<(), StoreError> {
+        let (store, deadline) = (&self.app.store, self.asked.deadline);
+        let (tail, account) = tokio::try_join!(
+            store.tail_get(conversation, deadline),
+            store.account_get(deadline)
+        )?;
+        facts.learn_tail(tail);
+        facts.account = account;
+        Ok(())
+    }
 }

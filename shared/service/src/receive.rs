@@ -186,9 +186,21 @@ impl Task for Reception<'_> {
     async fn read_tail(
         &self,
         facts: &mut Facts,
+        conversation: ConversationSid,
+    ) -> Result<(), StoreError> {
+        let store = &self.app.store;
+        facts.learn_tail(store.tail_get(conversation, self.deadline).await?);
+        Ok(())
+    }
+
+    async fn read_tail_and_settings(
+        &self,
+        facts: &mut Facts,
         _conversation: ConversationSid,
     ) -> Result<(), StoreError> {
         let store = &self.app.store;
-        store.gather_tail(facts, self.inbound, self.deadline).await
+        store
+            .gather_tail_and_settings(facts, self.inbound, self.deadline)
+            .await
     }
 }

@@ -120,7 +120,8 @@ impl Store {
         match written {
             Written::Done(_) => Ok(()),
             Written::Failed(PutItemError::ConditionalCheckFailedException(failed)) => {
-                conflict(vec![(write, failed.item().cloned())], in_doubt)
+                let found = found(vec![(write, failed.item().cloned())])?;
+                unless_own(Conflict { found, in_doubt }, std::slice::from_ref(write))
             }
             Written::Failed(other) => Err(StoreError::Refused {
                 operation,
@@ -146,7 +147,11 @@ impl Store {
         let failed = writes.iter().zip(&cancelled.reasons);
         let failed = failed.filter(|(_, reason)| reason.code() == Some(CONDITION_FAILED));
         let failed = failed.map(|(write, reason)| (write, reason.item().cloned()));
-        conflict(failed.collect(), cancelled.in_doubt)
+        let conflict = Conflict {
+            found: found(failed.collect())?,
+            in_doubt: cancelled.in_doubt,
+        };
+        unless_own(conflict, writes)
     }
 
     /// Sends one transaction under a client token of its own, until its result is known or the deadline has passed.
@@ -267,29 +272,25 @@ fn client_token() -> String {
     routing::ChangeId::from_bytes(bytes).to_string()
 }
 
-/// The items that made conditions fail. Success, if one of them is this plan's own, and the reply to its first request was
-/// lost. An earlier plan of the same change may have had another outcome; the journal tells that.
-fn conflict(failed: Vec<(&Write, Option<Item>)>, in_doubt: bool) -> Result<(), CommitError> {
-    let mut found = Vec::with_capacity(failed.len());
-    for (write, item) in failed {
+/// The items that made conditions fail.
+fn found(failed: Vec<(&Write, Option<Item>)>) -> Result<Vec<(ItemKey, Found)>, StoreError> {
+    let found = failed.into_iter().map(|(write, item)| {
         let key = write.key();
         let there = match item {
             None => Found::Nothing,
             Some(item) => found_item(&key, item)?,
         };
-        let own = match (write, &there) {
-            (Write::Append(mine), Found::Entry(theirs)) => mine.change == theirs.change,
-            (Write::Journal(mine), Found::Journal(theirs)) => {
-                (mine.change, &mine.outcome) == (theirs.change, &theirs.outcome)
-            }
-            _ => false,
-        };
-        if own {
-            return Ok(());
-        }
-        found.push((key, there));
+        Ok((key, there))
+    });
+    found.collect()
+}
+
+/// Success, if the plan has happened already.
+fn unless_own(conflict: Conflict, writes: &[Write]) -> Result<(), CommitError> {
+    match conflict.is_own(writes) {
+        true => Ok(()),
+        false => Err(CommitError::Conflict(conflict)),
     }
-    Err(CommitError::Conflict(Conflict { found, in_doubt }))
 }
 
 fn found_item(key: &ItemKey, item: Item) -> Result<Found, StoreError> {

@@ -43,21 +43,21 @@ impl Store {
 
     /// Reads the tail of the holder's log again, and the settings with it, which may have changed since the facts were
     /// gathered: one round of calls, three read units.
-    pub async fn gather_tail(
+    pub async fn gather_tail_and_settings(
         &self,
         facts: &mut Facts,
         inbound: &Inbound,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let Some(holder) = &mut facts.holder else {
+        let Some(Holder { conversation, .. }) = facts.holder else {
             return Ok(());
         };
         let (tail, receiver, account) = tokio::try_join!(
-            self.tail_get(holder.conversation, deadline),
+            self.tail_get(conversation, deadline),
             self.receiver_get(inbound.to(), deadline),
             self.account_get(deadline),
         )?;
-        holder.tail = tail;
+        facts.learn_tail(tail);
         (facts.number, facts.configuration) = receiver;
         facts.account = account;
         Ok(())

@@ -252,8 +252,8 @@ async fn a_creation_that_may_still_happen_is_not_refused(system: TestSystem) {
     system.post(&path, &again).await.expect_code(409, 20409);
 }
 
-/// A message that loses two slots reads the tail again, and the settings with it: a pre-action webhook that is set
-/// meanwhile is called.
+/// A message that loses four slots reads the settings again with the tail: a pre-action webhook that is set meanwhile is
+/// called.
 async fn a_message_under_contention_follows_the_present_settings(system: TestSystem) {
     let hook = Receiver::start(|_| Reply::new(403, "")).await;
     system.number(OURS, &[]).await;
@@ -268,17 +268,20 @@ async fn a_message_under_contention_follows_the_present_settings(system: TestSys
         let system = system.clone();
         async move { system.message(&sid(1), ADA, OURS, "contended").await }
     });
-    system.wire.gated(1).await;
-    system.post(&posts, &[("Body", "first")]).await.expect(201);
-    system.wire.open_gate();
-    system.wire.gated(2).await;
-    system.post(&posts, &[("Body", "second")]).await.expect(201);
+    let rivals = ["first", "second", "third", "fourth"];
+    for (commit, rival) in (1..).zip(rivals) {
+        system.wire.gated(commit).await;
+        system.post(&posts, &[("Body", rival)]).await.expect(201);
+        if commit < rivals.len() {
+            system.wire.open_gate();
+        }
+    }
     system.set_pre_webhook(&hook.url(), &[]).await;
     system.wire.heal();
     system.wire.open_gate();
     assert!(message.await.expect("no task panics").accepted());
     assert_eq!(hook.received().len(), 1);
-    assert_eq!(system.bodies(&conversation).await, ["first", "second"]);
+    assert_eq!(system.bodies(&conversation).await, rivals);
 }
 
 async fn a_commit_that_never_arrived_is_sent_again(system: TestSystem) {

@@ -856,6 +856,19 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
     for (found, lost, expected, tail) in [
         (vec![slot()], 1, Next::Decide, 6),
         (vec![slot()], 2, Next::ReadTail(conversation(1)), 5),
+        (vec![slot()], 3, Next::ReadTail(conversation(1)), 5),
+        (
+            vec![slot()],
+            4,
+            Next::ReadTailAndSettings(conversation(1)),
+            5,
+        ),
+        (
+            vec![slot()],
+            9,
+            Next::ReadTailAndSettings(conversation(1)),
+            5,
+        ),
         (vec![journal()], 0, Next::DecideAtOnce, 5),
         (vec![slot(), journal()], 2, Next::DecideAtOnce, 5),
         (vec![binding(), slot(), journal()], 2, Next::DecideAtOnce, 5),

@@ -54,11 +54,18 @@ pub(crate) async fn run(world: Rc<World>, (conversation, consumer): Whose) {
     }
 }
 
-/// Makes the consumer due if it lags, as the sweep does.
-pub(crate) async fn wake(world: Rc<World>, (conversation, consumer): Whose) -> Result<(), Stopped> {
-    let run = Run::new(world, conversation, consumer);
-    let look = run.look().await?;
-    run.wake(&look).await
+/// Makes every consumer of the conversation due that lags, as the sweep does.
+pub(crate) async fn wake(world: Rc<World>, conversation: ConversationSid) -> Result<(), Stopped> {
+    let look = Run::new(Rc::clone(&world), conversation, Consumer::Relay)
+        .look()
+        .await?;
+    for consumer in look.consumers() {
+        if world.dispatch.consumers.contains(&consumer) {
+            let run = Run::new(Rc::clone(&world), conversation, consumer);
+            run.wake(&look).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Run {

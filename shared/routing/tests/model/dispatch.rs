@@ -122,9 +122,7 @@ async fn try_sweep(world: Rc<World>) -> Result<(), Stopped> {
         move_mark();
     }
     for conversation in changed {
-        for consumer in &world.dispatch.consumers {
-            consumer::wake(Rc::clone(&world), (conversation, *consumer)).await?;
-        }
+        consumer::wake(Rc::clone(&world), conversation).await?;
     }
     if world.procedure != Procedure::MarkBeforeWake {
         step().await;

@@ -46,6 +46,8 @@ pub(crate) enum Procedure {
     /// Where the facts contradict each other, the tail is not read again.
     TailReadOnce,
     ForwardedBeforeJournaled,
+    /// A rejection is written though the pair may have moved since its webhook was called.
+    RejectionNotChecked,
     /// A copied state is no version of the metadata.
     StateCopyNotCounted,
     NoLastLook,

@@ -6,10 +6,10 @@ use routing::change::conversation::{self, ConversationEdit};
 use routing::change::message::{self, MessageEdit, NewMessage};
 use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit, UpdateFacts};
 use routing::{
-    AutoCreationKind, Cause, ChangeFacts, ChangeId, ChangeRequest, Conflict,
-    ConversationServiceSid, ConversationSid, Decision, Entry, Facts, Found, Fresh, Holder, Inbound,
-    ItemKey, Journaled, Key, Metadata, Next, Outcome, Participant, ParticipantSid, Plan,
-    PreActionReply, Revision, Source, State, Tail, Write, close_expired, route,
+    AutoCreationKind, Cause, ChangeFacts, ChangeRequest, ConversationServiceSid, ConversationSid,
+    Decision, Entry, Facts, Fresh, Holder, Inbound, ItemKey, Journaled, Key, Metadata, Next,
+    Outcome, Participant, ParticipantSid, Plan, PreActionReply, Progress, Revision, Source, State,
+    Tail, close_expired, route,
 };
 
 use super::Procedure;
@@ -30,60 +30,81 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
     let fresh = world.fresh(message);
     world.note(|| format!("message {message} comes as change {}", fresh.change));
     let mut facts = gather(&world, &inbound, None).await;
-    let (mut reply, mut slots_lost) = (None, 0);
+    let (mut reply, mut replied) = (None, began);
+    let mut progress = Progress::default();
     for _ in 0..DECISIONS_MAX {
-        let plan = match route(&inbound, &facts, &fresh, reply.as_ref()) {
-            Decision::Gather => {
-                facts = gather(&world, &inbound, Some(facts)).await;
-                continue;
-            }
+        let next = match route(&inbound, &facts, &fresh, reply.as_ref()) {
+            Decision::Gather => Next::Gather,
             Decision::Ask(call) => {
                 step().await;
                 reply = Some(PreActionReply::to(&call, world.pre_action_result()));
-                continue;
+                replied = world.steps.get();
+                Next::DecideAtOnce
             }
-            Decision::Do(plan) => *plan,
+            Decision::Do(plan) => {
+                let Plan {
+                    outcome, writes, ..
+                } = &*plan;
+                let forwarded = matches!(outcome.entry().outcome, Outcome::Forwarded { .. });
+                if forwarded && world.procedure == Procedure::ForwardedBeforeJournaled {
+                    world.forward(&inbound.key);
+                }
+                if binding_moved(&world, &plan).await {
+                    Next::Gather
+                } else {
+                    match world.commit(&plan).await {
+                        Ok(()) => return received(&world, plan.outcome, began, replied).await,
+                        Err(conflict) => {
+                            let learn = |conflict, lost| facts.learn(conflict, &inbound, lost);
+                            progress.failed(conflict, outcome.clone(), writes, learn)
+                        }
+                    }
+                }
+            }
             Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
             Decision::Refuse(never) => match never {},
         };
-        if let Some((key, conversation)) = &plan.binding_checked
-            && binding(&world, key).await != *conversation
-        {
-            facts = gather(&world, &inbound, Some(facts)).await;
-            continue;
-        }
-        let forwarded = matches!(plan.outcome.entry().outcome, Outcome::Forwarded { .. });
-        if forwarded && world.procedure == Procedure::ForwardedBeforeJournaled {
-            world.forward(&inbound.key);
-        }
-        if let Err(conflict) = world.commit(&plan).await {
-            slots_lost += u32::from(conflict.slot_lost());
-            match facts.learn(conflict, &inbound, slots_lost) {
-                Next::DecideAtOnce | Next::Decide => {}
-                Next::ReadTail(_) => gather_tail(&world, &mut facts).await,
-                Next::Gather => facts = gather(&world, &inbound, Some(facts)).await,
+        match next {
+            Next::DecideAtOnce | Next::Decide => {}
+            Next::ReadTail(_) => read_tail(&world, &mut facts).await,
+            Next::ReadTailAndSettings(_) => gather_tail_and_settings(&world, &mut facts).await,
+            Next::Gather => {
+                facts = gather(&world, &inbound, Some(facts)).await;
+                if let Some(outcome) = settle(&world, &mut progress).await {
+                    return received(&world, outcome, began, replied).await;
+                }
             }
-            continue;
         }
-        if let Journaled::New(entry) = &plan.outcome {
-            world.committed(entry, began);
-        }
-        if forwarded {
-            step().await;
-            world.forward(&inbound.key);
-            step().await;
-            world.table.borrow_mut().note_answered(&inbound.key);
-        }
-        let word = plan.outcome.entry().outcome.as_str();
-        world.note(|| format!("message {message} is answered {word}"));
-        world
-            .history
-            .borrow_mut()
-            .answered
-            .push((inbound.key, word));
-        return;
     }
     world.breaks(format!("bounded: message {message} is never decided"));
+}
+
+/// Forwards a message whose outcome stands in the journal, if that is its outcome, and answers the carrier. `replied`:
+/// the step at which the pre-action webhook replied.
+async fn received(world: &World, outcome: Journaled, began: u64, replied: u64) {
+    if let Journaled::New(entry) = &outcome {
+        world.committed(entry, began, replied);
+    }
+    let entry = outcome.entry();
+    let key = entry.key();
+    if matches!(entry.outcome, Outcome::Forwarded { .. }) {
+        step().await;
+        world.forward(key);
+        step().await;
+        world.table.borrow_mut().note_answered(key);
+    }
+    let word = entry.outcome.as_str();
+    world.note(|| format!("{key:?} is answered {word}"));
+    let mut history = world.history.borrow_mut();
+    history.answered.push((key.clone(), word));
+}
+
+/// Whether the binding names another conversation than the plan says.
+async fn binding_moved<T>(world: &World, plan: &Plan<T>) -> bool {
+    let Some((key, conversation)) = &plan.binding_checked else {
+        return false;
+    };
+    world.procedure != Procedure::RejectionNotChecked && binding(world, key).await != *conversation
 }
 
 /// Journal, binding, settings in any order; then the tail of the conversation that the binding names.
@@ -125,10 +146,15 @@ async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Fact
 }
 
 async fn read_tail(world: &World, facts: &mut Facts) {
-    if let Some(holder) = &mut facts.holder {
+    if facts.holder.is_some() {
         step().await;
-        holder.tail = world.table.borrow().tail(holder.conversation);
+        facts.learn_tail(tail_of_holder(world, facts));
     }
+}
+
+fn tail_of_holder(world: &World, facts: &Facts) -> Option<Tail> {
+    let holder = facts.holder.as_ref()?;
+    world.table.borrow().tail(holder.conversation)
 }
 
 fn read_configuration(world: &World, facts: &mut Facts) {
@@ -140,7 +166,7 @@ fn read_configuration(world: &World, facts: &mut Facts) {
 }
 
 /// The tail and the settings again, in any order.
-async fn gather_tail(world: &World, facts: &mut Facts) {
+async fn gather_tail_and_settings(world: &World, facts: &mut Facts) {
     for read in world.shuffled([0, 1, 2]) {
         match read {
             0 => read_tail(world, facts).await,
@@ -223,9 +249,12 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
     if let Some(edit) = edit {
         world.history.borrow_mut().edits.insert(change, edit);
     }
+    let acknowledge = || {
+        let mut history = world.history.borrow_mut();
+        history.acknowledged.push((conversation, change));
+    };
     let mut reply = None;
-    // The slot of a plan in doubt.
-    let mut doubt: Option<(ConversationSid, u64)> = None;
+    let mut progress = Progress::default();
     let mut seen = see(&world, &subject).await;
     for _ in 0..DECISIONS_MAX {
         let request = ChangeRequest {
@@ -247,47 +276,29 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
                 Next::Gather
             }
             Decision::Refuse(_) => {
-                if doubt.is_none() || world.procedure == Procedure::DoubtForgotten {
+                if !progress.in_doubt() || world.procedure == Procedure::DoubtForgotten {
                     world.history.borrow_mut().refused.push(change);
                 }
                 return;
             }
             Decision::Do(plan) if plan.writes.is_empty() => return,
-            Decision::Do(plan) => {
-                let recognized = world.procedure != Procedure::OwnChangeNotRecognized;
-                match world.commit(&plan).await {
-                    Err(conflict) if !(recognized && own(&conflict, change)) => {
-                        if conflict.may_still_happen() {
-                            doubt = slot_of(&plan.writes);
-                            Next::Gather
-                        } else {
-                            seen.facts.learn(conflict, &plan.writes)
-                        }
-                    }
-                    _ => {
-                        let mut history = world.history.borrow_mut();
-                        return history.acknowledged.push((conversation, change));
-                    }
-                }
-            }
+            Decision::Do(plan) => match world.commit(&plan).await {
+                Ok(()) => return acknowledge(),
+                Err(conflict) => progress.failed(conflict, (), &plan.writes, |conflict, _| {
+                    seen.facts.learn(conflict, &plan.writes)
+                }),
+            },
         };
         match next {
             Next::DecideAtOnce | Next::Decide => {}
-            Next::ReadTail(holder) => {
+            Next::ReadTail(holder) | Next::ReadTailAndSettings(holder) => {
                 step().await;
                 seen.facts.learn_tail(world.table.borrow().tail(holder));
             }
             Next::Gather => {
                 seen = see(&world, &subject).await;
-                if let Some((conversation, slot)) = doubt {
-                    step().await;
-                    let table = world.table.borrow();
-                    let taken_by = table.entry(conversation, slot).map(|entry| entry.change);
-                    if taken_by == Some(change) {
-                        let mut history = world.history.borrow_mut();
-                        return history.acknowledged.push((conversation, change));
-                    }
-                    doubt = doubt.filter(|_| taken_by.is_none());
+                if settle(&world, &mut progress).await.is_some() {
+                    return acknowledge();
                 }
             }
         }
@@ -295,17 +306,11 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
     world.breaks(format!("bounded: change {change} is never decided"));
 }
 
-fn own(conflict: &Conflict, change: ChangeId) -> bool {
-    let own =
-        |(_, found): &(ItemKey, Found)| matches!(found, Found::Entry(e) if e.change == change);
-    conflict.found.iter().any(own)
-}
-
-fn slot_of(writes: &[Write]) -> Option<(ConversationSid, u64)> {
-    writes.iter().find_map(|write| match write {
-        Write::Append(entry) => Some((entry.conversation, entry.slot)),
-        _ => None,
-    })
+/// Reads the slot of the plan in doubt. The outcome is that of this plan, if it has happened.
+async fn settle<T>(world: &World, progress: &mut Progress<T>) -> Option<T> {
+    let (conversation, slot) = progress.slot_in_doubt()?;
+    step().await;
+    progress.settle(world.table.borrow().entry(conversation, slot))
 }
 
 /// Closes the conversation if its closing time has passed; returns whether it had passed.

@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use jiff::Timestamp;
 use routing::{
-    AccountSettings, Conflict, Facts, Fresh, Inbound, JournalEntry, MessageKey, Outcome, Pair,
-    Plan, PreActionEdits, PreActionResult, Rule, Webhooks, Write,
+    AccountSettings, Conflict, ConversationSid, Facts, Fresh, Inbound, JournalEntry, MessageKey,
+    Outcome, Pair, Plan, PreActionEdits, PreActionResult, Rule, State, Tail, Webhooks, Write,
 };
 
 use super::Procedure;
@@ -71,9 +71,13 @@ pub(crate) struct World {
     switched: RefCell<Vec<(u64, bool)>>,
     /// Of each pair: whether nothing holds it now, and the last step at which that ended.
     free: [Cell<(bool, u64)>; 2],
+    holders: [RefCell<Holders>; 2],
     fresh: Cell<u32>,
     pub(crate) trace: Option<RefCell<Vec<String>>>,
 }
+
+/// The conversations that a binding named, one after the other, and the step since which it did.
+type Holders = Vec<(u64, Option<ConversationSid>)>;
 
 /// How a run begins.
 pub(crate) struct Beginning {
@@ -136,6 +140,7 @@ impl World {
             kinds: RefCell::default(),
             switched: RefCell::new(vec![(0, beginning.autocreation)]),
             free: Default::default(),
+            holders: Default::default(),
             fresh: Cell::new(super::scenario::BASE_CHANGES_MAX),
             trace: trace.then(RefCell::default),
         };
@@ -222,17 +227,52 @@ impl World {
             .any(|(_, on)| *on == to)
     }
 
-    /// Looks which pairs are free. To be called after every step.
+    /// Whether no conversation held the message's pair at some step since `since`.
+    fn was_free(&self, inbound: &Inbound, since: u64) -> bool {
+        let (free, ended) = self.free[self.pair_index(inbound)].get();
+        free || ended > since
+    }
+
+    /// Whether the binding of the message's pair named the conversation at some step since `since`.
+    fn was_bound(&self, inbound: &Inbound, conversation: ConversationSid, since: u64) -> bool {
+        let holders = self.holders[self.pair_index(inbound)].borrow();
+        let ends = holders
+            .iter()
+            .skip(1)
+            .map(|(step, _)| *step)
+            .chain([u64::MAX]);
+        holders
+            .iter()
+            .zip(ends)
+            .any(|((_, holder), end)| *holder == Some(conversation) && end > since)
+    }
+
+    fn pair_index(&self, inbound: &Inbound) -> usize {
+        let pair = |pair: &Pair| *pair.address() == inbound.from;
+        self.pairs.iter().position(pair).unwrap()
+    }
+
+    /// Looks which conversation holds each pair. To be called after every step.
     pub(crate) fn observe(&self) {
         let table = self.table.borrow();
+        for (pair, holders) in self.pairs.iter().zip(&self.holders) {
+            let holder = table.binding(pair).map(|binding| binding.conversation);
+            let mut holders = holders.borrow_mut();
+            if holders.last().is_none_or(|(_, last)| *last != holder) {
+                holders.push((self.steps.get(), holder));
+            }
+        }
         for (pair, free) in self.pairs.iter().zip(&self.free) {
-            let expired = |conversation| {
+            // The log of a conversation that closes may be visible before its binding goes.
+            let over = |conversation| {
                 let tail = table.tail(conversation);
-                tail.is_some_and(|tail| tail.header.expired(self.now()))
+                tail.is_some_and(|Tail { header, .. }| {
+                    header.state == State::Closed || header.expired(self.now())
+                })
             };
             let now = table
                 .binding(pair)
-                .is_none_or(|binding| expired(binding.conversation));
+                .is_none_or(|binding| over(binding.conversation));
             let (was, ended) = free.get();
             free.set((
                 now,
@@ -245,22 +285,26 @@ impl World {
     }
 
     /// A message was committed as `entry`, by a process that began at step `began`: the facts that it must have seen
-    /// were true at some time since.
-    pub(crate) fn committed(&self, entry: &JournalEntry, began: u64) {
-        let pair = self.pairs.iter().zip(&self.free);
-        let free = pair
-            .filter(|(pair, _)| *pair.address() == entry.inbound.from)
-            .any(|(_, free)| free.get().0 || free.get().1 > began);
-        let (unbound, on) = match entry.outcome {
-            Outcome::Captured { .. } => (false, None),
-            Outcome::Rejected { conversation } => (
-                conversation.is_none(),
-                conversation.is_none().then_some(true),
-            ),
-            Outcome::Autocreated { .. } => (true, Some(true)),
-            Outcome::Forwarded { .. } | Outcome::Unroutable => (true, Some(false)),
+    /// were true at some time since. A rejection must be true at some time since step `replied`, when the pre-action
+    /// webhook replied.
+    pub(crate) fn committed(&self, entry: &JournalEntry, began: u64, replied: u64) {
+        let (free_since, on) = match entry.outcome {
+            Outcome::Captured { .. } => (None, None),
+            Outcome::Rejected {
+                conversation: Some(holder),
+            } => {
+                if !self.was_bound(&entry.inbound, holder, replied) {
+                    self.breaks(format!(
+                        "the webhook of {holder}, which holds nothing, rejects"
+                    ));
+                }
+                (None, None)
+            }
+            Outcome::Rejected { conversation: None } => (Some(replied), Some(true)),
+            Outcome::Autocreated { .. } => (Some(began), Some(true)),
+            Outcome::Forwarded { .. } | Outcome::Unroutable => (Some(began), Some(false)),
         };
-        if unbound && !free {
+        if free_since.is_some_and(|step| !self.was_free(&entry.inbound, step)) {
             self.breaks(format!("a bound message became {:?}", entry.outcome));
         }
         if on.is_some_and(|on| !self.was_switched(on, began)) {
@@ -315,13 +359,18 @@ impl World {
                 Sent::Locked => self.note(|| "locked".to_owned()),
                 Sent::Failed(conflict) => {
                     self.note(|| format!("failed: {:?}", summary(&conflict)));
-                    if !self.answer_lost() {
-                        return Err(Conflict {
-                            in_doubt,
-                            ..conflict
-                        });
+                    if self.answer_lost() {
+                        in_doubt = true;
+                        continue;
                     }
-                    in_doubt = true;
+                    let recognized = self.procedure != Procedure::OwnChangeNotRecognized;
+                    if recognized && conflict.is_own(&plan.writes) {
+                        return Ok(());
+                    }
+                    return Err(Conflict {
+                        in_doubt,
+                        ..conflict
+                    });
                 }
                 Sent::Begun(id) => {
                     self.note(|| {
