@@ -1,14 +1,14 @@
 //! The doorbell: the table's stream tells which logs have grown. A record that tells it is a *ring*.
 //!
 //! Lost, doubled, late and reordered rings harm nothing: the run that a ring starts reads the log, and the sweep finds the
-//! changes of lost rings. So the doorbell skips a record that it can't read, and the shard goes on.
+//! changes of lost rings. So the doorbell skips a record that it can't read, and the shard's next records follow.
 
 use routing::ConversationSid;
 use serde_json::Value;
 use service::ErrorChain;
 use service::dispatch::{HAND_OFF_MAX, HandOff};
 
-/// A record of the stream which says that a log has grown.
+/// A record of the stream that tells that a log has grown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     pub conversation: ConversationSid,
@@ -28,9 +28,7 @@ fn ring_of(record: &Value) -> Option<Ring> {
     let (Some(pk), Some(sk), Some(sequence), Some(event)) =
         (pk, sk, sequence, record["eventName"].as_str())
     else {
-        tracing::error!(
-            "a record of the stream can't be read; the sweep finds the change that it tells"
-        );
+        tracing::error!("a record of the stream can't be read; the sweep finds its change");
         return None;
     };
     let conversation = (event == "INSERT").then(|| store::rung(pk, sk)).flatten()?;

@@ -2,7 +2,7 @@
 //!
 //! Lambda invokes the function with one of three events, each with a file. The table's stream is only a [`doorbell`]: it
 //! tells which logs have grown, and the invocation makes no call but to hand their conversations off to this same
-//! function. The [`hand_off`] runs their consumers. The [`clock`] does what is due, and finds the changes of lost rings.
+//! function. The [`hand_off`] runs their consumers. The [`clock`] does the due work, and finds the changes of lost rings.
 
 pub mod clock;
 pub mod doorbell;
@@ -70,7 +70,7 @@ impl DispatchError {
     }
 }
 
-/// What Lambda logs of a failed invocation, and puts into the failure queue. An error's `Debug` form holds the table's
+/// The text that Lambda logs of a failed invocation, and puts into the failure queue. An error's `Debug` form holds the table's
 /// answer, and so messages; no part of it goes there.
 impl From<&DispatchError> for Diagnostic {
     fn from(error: &DispatchError) -> Diagnostic {

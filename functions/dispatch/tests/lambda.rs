@@ -73,7 +73,7 @@ async fn answered(
     "{}"
 }
 
-/// Lambda itself, as the function sees it.
+/// Lambda's API for invocations.
 #[derive(Clone, Default)]
 struct Lambda {
     invocations: Arc<Mutex<Vec<Invocation>>>,
@@ -345,7 +345,7 @@ async fn the_doorbell_hands_off_to_the_function_itself_and_makes_no_other_call()
     assert_eq!(around.invoke(silent).await, response(failures(&[])));
     assert!(around.invocations().is_empty());
 
-    // Which webhooks there are stands in the table alone: it was looked at once, at the start, for the connection.
+    // The doorbell does not read the webhooks from the table. The one call is for the connection, at the start.
     assert_eq!(around.table.all(), ["DynamoDB_20120810.GetItem"]);
     assert_eq!(around.carrier.all(), [""; 0]);
 
@@ -412,7 +412,7 @@ async fn an_invalid_event_fails_and_the_function_lives_on() {
     }
     assert_eq!(around.table.all(), ["DynamoDB_20120810.GetItem"]);
 
-    // The other ways in do ask the table; nothing is there.
+    // The other two events do read the table, which is empty.
     for event in [
         json!({"clock": "minute"}),
         json!({"conversations": [conversation(1)]}),

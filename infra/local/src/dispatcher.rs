@@ -109,7 +109,7 @@ async fn clock(app: App, tasks: Tasks, writers: Writers, writes: Writes) {
                 let error = ErrorChain(&error);
                 tracing::warn!(
                     %error,
-                    "failed to finish the sweep; the next one goes on from its mark"
+                    "failed to finish the sweep; the next one continues from its mark"
                 );
             }
         }

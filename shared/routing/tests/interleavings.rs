@@ -1,5 +1,5 @@
-//! The promises that routing keeps, in every order of steps that a seed can give; and the promise that breaks without a
-//! condition or a step of the procedure.
+//! The promises that routing keeps, in every order of steps that a seed can give; and for each condition and each step of
+//! a procedure, the promise that breaks without it.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
@@ -13,19 +13,19 @@ use model::{Broken, Kind, Mutant, Procedure, run, run_read};
 
 /// Scenarios of the designed protocol; each takes a quarter of a millisecond unoptimized.
 const SEEDS: u64 = 20_000;
-/// Scenarios within which a mutant must break a promise: three times what the slowest takes.
+/// Scenarios within which a mutant must break a promise: three times as many as the slowest mutant needs.
 const SEEDS_UNTIL_BROKEN_MAX: u64 = 20_000;
-/// Scenarios in which nothing breaks where a condition is left out that others imply.
+/// Scenarios in which no promise breaks without a condition that others imply.
 const SEEDS_IMPLIED: u64 = 3_000;
-/// Scenarios in which consumers read what is written; each takes three quarters of a millisecond unoptimized.
+/// Scenarios in which consumers read the entries; each takes three quarters of a millisecond unoptimized.
 const SEEDS_READ: u64 = 4_000;
-/// Scenarios within which a mutant of the consumers must break a promise: three times what the slowest takes.
+/// Scenarios within which a mutant of the consumers must break a promise: three times as many as the slowest needs.
 const SEEDS_READ_UNTIL_BROKEN_MAX: u64 = 16_000;
 const SEEDS_READ_IMPLIED: u64 = 1_000;
 /// Scenarios in which every kind of write occurs.
 const SEEDS_KINDS: u64 = 1_000;
 
-/// Conditions that promises depend on, and a word of one that breaks without it.
+/// The conditions that promises depend on, and a word of the promise that breaks without each.
 const NEEDED: [(Kind, &str); 11] = [
     (("Append", "Absent"), "exactly once"),
     (("Journal", "Absent"), "exactly once"),
@@ -35,24 +35,21 @@ const NEEDED: [(Kind, &str); 11] = [
     (("PutMetadata", "Version"), "state copy"),
     (
         ("DeleteMetadata", "Version"),
-        "tells what was not so: ConversationRemoved",
+        "untrue event: ConversationRemoved",
     ),
     (
         ("PutParticipant", "Version"),
-        "tells what was not so: ParticipantUpdated",
+        "untrue event: ParticipantUpdated",
     ),
     (
         ("DeleteParticipant", "Version"),
-        "tells what was not so: ParticipantRemoved",
+        "untrue event: ParticipantRemoved",
     ),
-    (
-        ("PutRevision", "Absent"),
-        "tells what was not so: MessageUpdated",
-    ),
-    (("PutRevision", "Version"), "tells what was not so: Message"),
+    (("PutRevision", "Absent"), "untrue event: MessageUpdated"),
+    (("PutRevision", "Version"), "untrue event: Message"),
 ];
 
-/// Conditions that others of the same transaction imply, and how. They cost nothing, and they stay.
+/// The conditions that others of the same transaction imply, and how. They cost nothing, and they stay.
 const IMPLIED: [(Kind, &str); 8] = [
     (
         ("Claim", "HeldBy"),
@@ -60,19 +57,19 @@ const IMPLIED: [(Kind, &str); 8] = [
     ),
     (
         ("Release", "HeldBy"),
-        "as for a claim; and a participant's version says that it was not removed before the tail was read",
+        "as for a claim; and the participant's version shows that no change removed it before the read of the tail",
     ),
     (
         ("ReleaseName", "HeldBy"),
-        "the metadata that has the name is of the version that was read",
+        "the metadata with the name has the version that the process read",
     ),
     (
         ("PutMetadata", "Absent"),
-        "a new conversation's SID is new, and where its own request comes twice, slot 0 is taken",
+        "the SID of a new conversation is new; if its own request comes twice, slot 0 is not free",
     ),
     (
         ("PutParticipant", "Absent"),
-        "a new participant's SID is new, and where its own request comes twice, the slot is taken",
+        "the SID of a new participant is new; if its own request comes twice, the slot is not free",
     ),
     (
         ("PutWebhook", "Absent"),
@@ -80,11 +77,11 @@ const IMPLIED: [(Kind, &str); 8] = [
     ),
     (
         ("SetState", "Exists"),
-        "metadata goes only with a terminal slot, and then the slot after the tail is taken",
+        "only a change with a terminal slot deletes metadata, and then the slot after the tail is not free",
     ),
     (
         ("Blank", "Exists"),
-        "no slot goes before a day after the terminal one, and then no further slot is free",
+        "a purge deletes slots at the earliest a day after the terminal one, and then no further slot is free",
     ),
 ];
 
@@ -96,7 +93,7 @@ const UNCONDITIONAL: [Kind; 4] = [
     ("PutPurge", "None"),
 ];
 
-/// Procedures that are not as designed, and of what each breaks a word.
+/// Deviating procedures, and a word of the promise that each breaks.
 const PROCEDURES: [(Procedure, &str); 7] = [
     (Procedure::OwnChangeNotRecognized, "never made twice"),
     (Procedure::DoubtForgotten, "refused is not made"),
@@ -110,7 +107,7 @@ const PROCEDURES: [(Procedure, &str); 7] = [
     (Procedure::StateCopyNotCounted, "state copy"),
 ];
 
-/// Procedures of consumers, of the sweep and of the relay that are not as designed, and of what each breaks a word.
+/// Deviating procedures of consumers, of the sweep and of the relay, and a word of the promise that each breaks.
 const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 21] = [
     (Procedure::NoLastLook, "at once"),
     (Procedure::NoWakeAtTheEnd, "at once"),
@@ -118,7 +115,7 @@ const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 21] = [
     (Procedure::NoLookAfterPassingOver, "at once"),
     (Procedure::GapsPassedOver, "in order"),
     (Procedure::MovedFromAnywhere, "replays"),
-    (Procedure::EverythingIsHeard, "told what is not its own"),
+    (Procedure::GenerationNotChecked, "of another generation"),
     (Procedure::MarkBeforeWake, "forgotten"),
     (Procedure::SweepUpToNow, "forgotten"),
     (Procedure::SweepLooksAtOneStretch, "forgotten"),
@@ -127,25 +124,25 @@ const PROCEDURES_OF_CONSUMERS: [(Procedure, &str); 21] = [
     (Procedure::NoLease, "without a fault nothing twice"),
     (Procedure::LanesHoldUpOthers, "held up"),
     (Procedure::LanesWithoutDueNotLookedFor, "forgotten"),
-    (Procedure::DeletedIsForgotten, "unknown"),
+    (Procedure::DeletedNotLookedFor, "unknown"),
     (Procedure::DeletedWaitsForEver, "unknown"),
     (Procedure::AlarmAfterTheNote, "alarm"),
     (Procedure::NoClaimBeforeTheCall, "sent twice"),
     (Procedure::ClaimRunsOut, "sent twice"),
-    (Procedure::UnknownIsNotTaken, "sent twice"),
+    (Procedure::UnknownCountsAsNotAccepted, "sent twice"),
 ];
 
-/// Steps of consumers that others imply, and how.
+/// The steps of consumers that others imply, and how.
 const IMPLIED_OF_CONSUMERS: [(Procedure, &str); 2] = [
     (
         Procedure::BeginningAtTheFirstSlot,
-        "an entry of before the webhook names another generation, or none, and is not heard",
+        "an entry from before the webhook names another generation or none, so its events are not owed",
     ),
     (
         Procedure::DueOfOthersCleared,
-        "what another run saw before it made the cursor due, the look after the last move finds too; what the sweep \
-         passes by is older than any run, which has seen it; and a replay moves the cursor, and then the run's last \
-         move does not happen",
+        "the look after the last move also finds the entries for which another run made the cursor due; the sweep \
+         reads only changes that are older than any run, so the run has seen them; and a replay moves the cursor, so \
+         the last move of the run fails",
     ),
 ];
 

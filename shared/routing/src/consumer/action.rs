@@ -1,4 +1,4 @@
-//! The words in which a consumer's choices are told.
+//! The values that tell a consumer's choices.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::consumer::write::{CursorWrite, Seen};
 pub enum Approach {
     /// Nothing: another run has the cursor, a due time lies ahead, or there is nothing to read.
     Stop,
-    /// Carry the write out, and stop: the consumer is owed nothing, so its cursor is due for nothing.
+    /// Carry the write out, and stop: the consumer is owed nothing, so its cursor needs no due time.
     ClearDue(CursorWrite),
     /// Read the log from this slot on, up to the first missing one, and take a [`step`](super::step::step).
     Read(u64),
@@ -26,7 +26,7 @@ pub(crate) enum Choice<W> {
     Take(CursorWrite, W),
 }
 
-/// What follows when a consumer has left its cursor.
+/// The step after a consumer has left its cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Stop,
@@ -47,7 +47,7 @@ impl Then {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// Nothing further is to be done for this recipient of this entry or event.
+    /// This recipient needs no further attempt for this entry or event.
     Done,
     Failed {
         /// The pause that the server asked for, in seconds.
@@ -79,9 +79,9 @@ pub(crate) fn clear_due(seen: Seen<'_>) -> Approach {
     CursorWrite::clear_due(seen).map_or(Approach::Stop, Approach::ClearDue)
 }
 
-/// Passes over to `end`. `moved`: the cursor stood before it. A run that saw more found the cursor moved and left it to
-/// this run, so this run looks again. Where the stretch ended at a missing slot and the cursor has not moved, it does
-/// not: the entry that closes the gap rings.
+/// Passes over to `end`. `moved`: the cursor stood before `end`. Then another run may have found the moved cursor and left
+/// later entries to this run, so this run looks again. It does not if the stretch ended at a missing slot and the cursor
+/// has not moved: the entry that closes the gap rings.
 pub(crate) fn pass_over<W>(seen: Seen<'_>, end: Position, ended: bool, moved: bool) -> Choice<W> {
     let write = CursorWrite::pass_over(seen, end, ended);
     let then = match ended || moved {

@@ -1,7 +1,7 @@
 //! Cursors: how far a consumer has come in a conversation.
 //!
-//! Correctness hangs on one condition: a cursor moves from where its mover saw it. A lease and a due time save work and
-//! time.
+//! Correctness depends on one condition: a run moves a cursor only from the position at which it saw the cursor. A lease
+//! and a due time save work and time.
 
 use jiff::Timestamp;
 
@@ -30,7 +30,7 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// To whom a consumer delivers that has several recipients, each at its own pace.
+/// A recipient of a consumer that has several, each at its own pace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
     Participant(ParticipantSid),
@@ -52,7 +52,7 @@ pub struct Lane {
 /// How far a consumer has come in a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// What comes next.
+    /// The next entry or event.
     pub next: Position,
     pub lease: Option<Lease>,
     /// When the clock looks at the cursor.

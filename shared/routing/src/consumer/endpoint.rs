@@ -1,4 +1,4 @@
-//! Endpoints: the post-action webhooks that are told a conversation's events.
+//! Endpoints: the post-action webhooks that get a conversation's events.
 //!
 //! Endpoints are data: which there are follows from the settings, the header of the newest entry and the cursors, and
 //! no code lists them. Today a user configures one, the account's. The types leave room for the conversation
@@ -10,7 +10,7 @@
 
 use crate::{Call, Entry, EventName, PostWebhook, SettingsScope, Tail, WebhookSid, Webhooks};
 
-/// Whose an endpoint is. Within one conversation, the scope tells one endpoint from every other.
+/// The owner of an endpoint. Within one conversation, the scope tells one endpoint from every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     Account,
@@ -29,7 +29,7 @@ impl From<SettingsScope> for Scope {
     }
 }
 
-/// One endpoint as a conversation knows it.
+/// One endpoint of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub scope: Scope,
@@ -80,7 +80,7 @@ impl Endpoint {
             .is_none_or(|filters| filters.contains(&event))
     }
 
-    /// Whether the entry is owed to the endpoint. Filters are not looked at.
+    /// Whether the entry is owed to the endpoint, without regard to filters.
     pub fn is_owed(&self, entry: &Entry) -> Owed {
         let Some(post) = entry.header.post.filter(|_| !entry.quiet) else {
             return Owed::No;

@@ -1,5 +1,5 @@
-//! Consumers with several recipients: each entry goes to all of its recipients at once. A recipient that fails goes on in a
-//! lane of its own, from its first unfinished slot, and the others do not wait for it.
+//! Consumers with several recipients: each entry goes to all of its recipients at once. A recipient that fails gets
+//! its own lane, from its first unfinished slot, and the others do not wait for it.
 //!
 //! First come the recipients that keep up, then the lanes that are due. A recipient in a lane waits, for what comes
 //! meanwhile, no longer than [`LANE_TIME_MAX`] and one attempt.
@@ -15,14 +15,14 @@ use crate::consumer::limits::{LANE_TIME_MAX, Moment};
 use crate::consumer::write::{CursorWrite, Held, Parting, Seen};
 use crate::{Consumer, Cursor, Entry, Lane, Lease, Position, Recipient, Tail, retry_at};
 
-pub(crate) fn goes_on_at(cursor: Option<&Cursor>) -> Position {
+pub(crate) fn next_position(cursor: Option<&Cursor>) -> Position {
     cursor.map_or(Position::default(), |cursor| cursor.next)
 }
 
 pub(crate) fn approach(seen: Seen<'_>) -> Approach {
     match seen.cursor.is_some_and(|cursor| cursor.leased(seen.at)) {
         true => Approach::Stop,
-        false => Approach::Read(goes_on_at(seen.cursor).slot),
+        false => Approach::Read(next_position(seen.cursor).slot),
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn step<'a>(
     entries: &'a [Entry],
     runner: Runner<'_>,
 ) -> Choice<FanOut<'a>> {
-    let from = goes_on_at(seen.cursor);
+    let from = next_position(seen.cursor);
     let end = entries
         .last()
         .map_or(from, |last| Position::slot(last.slot + 1));
@@ -80,12 +80,12 @@ pub(crate) fn any_recipient(consumer: Consumer, entries: &[Entry]) -> bool {
 pub struct FanOut<'a> {
     consumer: Consumer,
     held: Held,
-    /// What of the stretch is still to be done.
+    /// The rest of the stretch, which is still to be done.
     entries: &'a [Entry],
-    /// Where the cursor stands when it tells of everything done so far.
+    /// The cursor's position after everything done so far.
     next: Position,
     end: Position,
-    /// Nothing lies behind the stretch. Else the cursor stays due, because no ring may come for what lies there.
+    /// The stretch ends with the log. Else the cursor stays due, because no ring may come for what lies there.
     ended: bool,
     /// As they are now.
     lanes: Vec<Lane>,
@@ -99,8 +99,8 @@ pub enum FanOutStep<'a> {
     Move(CursorWrite),
     /// Make these attempts side by side: [`FanOut::attempted`].
     Attempt(Vec<RecipientAttempt<'a>>),
-    /// Let these lanes go on side by side, each as [`LaneRun`] says: [`FanOut::lanes_ended`].
-    GoOnInLanes(Vec<Lane>),
+    /// Run these lanes side by side, each as [`LaneRun`] says: [`FanOut::lanes_ended`].
+    RunLanes(Vec<Lane>),
     Leave(CursorWrite, Then),
 }
 
@@ -114,8 +114,8 @@ pub struct RecipientAttempt<'a> {
 }
 
 impl<'a> FanOut<'a> {
-    /// The run has taken the cursor, which is now so.
-    pub fn taken(&mut self, cursor: Cursor) {
+    /// The run has leased the cursor, which is now so.
+    pub fn leased(&mut self, cursor: Cursor) {
         self.lanes.clone_from(&cursor.lanes);
         self.next = cursor.next;
         self.held.cursor = cursor;
@@ -149,7 +149,7 @@ impl<'a> FanOut<'a> {
                 return FanOutStep::Move(write);
             }
             if moment.has_time() {
-                return FanOutStep::GoOnInLanes(due);
+                return FanOutStep::RunLanes(due);
             }
         }
         let due = (!self.ended).then_some(moment.now);
@@ -167,7 +167,7 @@ impl<'a> FanOut<'a> {
         self.lanes.iter().filter(move |lane| lane.due <= now)
     }
 
-    /// The write that lets the cursor tell of everything done so far, before more is done. `None`: it tells already.
+    /// The write that moves the cursor past everything done so far, before the next attempt. `None`: the cursor is there.
     fn unsaved(&self, moment: Moment) -> Option<CursorWrite> {
         let saved = self.next == self.held.cursor.next && self.lanes == self.held.cursor.lanes;
         let until = moment.lease_until();
@@ -220,7 +220,7 @@ fn is_last_attempt(failures: u32) -> bool {
     retry_at(Timestamp::UNIX_EPOCH, failures + 1, None, 0).is_none()
 }
 
-/// Where a recipient goes on by itself after an attempt at `slot`; `None`: it keeps up.
+/// The lane of a recipient after an attempt at `slot`; `None`: the recipient keeps up.
 fn lane_after(
     recipient: Recipient,
     slot: u64,
@@ -244,17 +244,16 @@ fn lane_after(
     })
 }
 
-/// One recipient that goes on by itself, entry by entry, until it has caught up with the cursor, an attempt fails, or time
-/// is up.
+/// One recipient in its own lane: entry by entry, until it has caught up with the cursor, an attempt fails, or time is up.
 #[derive(Clone, Debug)]
 pub struct LaneRun<'a> {
     consumer: Consumer,
-    /// Where the recipient stands now.
+    /// The recipient's present position.
     lane: Lane,
     /// The slots before the cursor, which are the lane's.
     entries: &'a [Entry],
     end: u64,
-    /// What was left of the run's time when the lane began.
+    /// The run's remaining time at the beginning of the lane.
     left_at_first: Duration,
     ended: Option<Option<Lane>>,
 }

@@ -1,8 +1,8 @@
-//! Whether a consumer is owed something that no run has come to.
+//! Whether a consumer *lags*: it is owed a delivery that no run has reached.
 //!
 //! The sweep asks this about every conversation that has changed, a run about its own consumer when its looks or its time
-//! are used up, and a purge before it removes a log. The answer is never "no" where something is owed. It may be "yes"
-//! where nothing is: a search has a bound, and what the bound cuts off counts as owed. A run then passes over it.
+//! are used up, and a purge before it removes a log. The answer is never "no" if a delivery is owed. It may be "yes" if
+//! none is owed: a search has a bound, and entries beyond the bound count as owed. A run then passes over them.
 
 use jiff::Timestamp;
 
@@ -11,12 +11,12 @@ use crate::consumer::write::CursorWrite;
 use crate::consumer::{fan_out, post};
 use crate::{Consumer, Endpoint, Entry, Look, Position, backlog};
 
-/// A search for something that is owed.
+/// A search for a delivery that is owed.
 #[derive(Clone, Debug)]
 pub struct Lag {
     consumer: Consumer,
     endpoint: Option<Endpoint>,
-    /// Where the consumer goes on.
+    /// The consumer's next position.
     first: Position,
     from: Position,
     tail: u64,
@@ -24,7 +24,7 @@ pub struct Lag {
     found: Option<bool>,
 }
 
-/// How a search goes on.
+/// The next step of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LagStep {
     /// Nothing is owed, or only behind a missing slot, whose entry rings.
@@ -41,7 +41,7 @@ impl Lag {
         let (endpoint, first, mut found) = match consumer {
             Consumer::Post(scope) => match look.endpoint(scope) {
                 Some(endpoint) => {
-                    let first = post::goes_on_at(&endpoint, cursor);
+                    let first = post::next_position(&endpoint, cursor);
                     (Some(endpoint), first, None)
                 }
                 None => (None, Position::default(), Some(false)),
@@ -50,7 +50,11 @@ impl Lag {
                 // A run that moved the cursor and died left lanes behind, and no due time.
                 let forgotten =
                     cursor.is_some_and(|cursor| cursor.due.is_none() && !cursor.lanes.is_empty());
-                (None, fan_out::goes_on_at(cursor), forgotten.then_some(true))
+                (
+                    None,
+                    fan_out::next_position(cursor),
+                    forgotten.then_some(true),
+                )
             }
         };
         let tail = look.tail();

@@ -18,7 +18,7 @@ const ATTEMPT_RESERVE: Duration = Duration::from_secs(20);
 /// How long a run has a cursor to itself after each of its moves. Between two moves lies one attempt, or a bounded number
 /// of them.
 pub const LEASE_TIME: Duration = Duration::from_secs(45);
-/// How long a lane goes on before the run moves the cursor: with one more attempt, shorter than a lease.
+/// How long a lane may last before the run moves the cursor: with one more attempt, shorter than a lease.
 pub(crate) const LANE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How much of a log consumers read, and how often.
@@ -34,7 +34,7 @@ pub struct Limits {
     pub newest_max: u16,
     /// How many items of a log are read at once where a consumer lags further behind.
     pub stretch_max: u16,
-    /// How many stretches are searched for something that is owed. A consumer that lags further behind counts as owed
+    /// How many stretches a search for an owed delivery reads. A consumer that lags further behind counts as owed
     /// something: a run is cheap, and it moves the cursor on.
     pub lag_stretches_max: u32,
 }

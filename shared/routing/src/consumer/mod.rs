@@ -1,22 +1,22 @@
-//! Consumers: the readers of a conversation's log, what each entry owes them, and how far each has come.
+//! Consumers: the readers of a conversation's log, the deliveries that each entry owes them, and the position of each.
 //!
 //! The invariants:
 //!
 //! - A consumer reads entries in the order of their slots and stops at the first missing one.
-//! - What an entry owes, and to whom, is decided when the entry is committed; filters and URLs are those of the moment
-//!   of delivery.
-//! - A cursor moves on from where its mover saw it, and from nowhere else. That alone keeps a consumer from skipping
-//!   an entry. Leases and due times save work and time.
+//! - The commit of an entry decides which deliveries it owes, and to whom. Filters and URLs are those at the time of
+//!   delivery.
+//! - A run moves a cursor only from the position at which it saw the cursor. That alone keeps a consumer from skipping an
+//!   entry. Leases and due times save work and time.
 //!
 //! - A run's last move gives the lease back, and only then does the run read the end of the log once more.
-//! - A due time is cleared only by a run that saw it, and that saw nothing behind the end of what it read.
+//! - Only a run that saw a due time clears it, and only if it saw no entry behind the end of the stretch that it read.
 //!
-//! Every choice is a value: a run asks [`step`] what to do and carries the answer out. A consumer with one recipient goes
-//! on as [`post`] says, one with several as [`fan_out`] says.
+//! Every choice is a value: a run asks [`step`] what to do and carries the answer out. A consumer with one recipient
+//! follows [`post`], a consumer with several recipients follows [`fan_out`].
 //!
-//! The cast: [`endpoint`] tells which webhooks are told of an entry; [`look`] is what a consumer reads first, and it
-//! names the consumers that there are; [`cursor`] is a consumer's position, and [`write`](mod@write) what moves it;
-//! [`lag`] finds what no run has come to; [`limits`] and [`retry`] hold the bounds and the schedule of attempts.
+//! The cast: [`endpoint`] tells which webhooks get an entry's events; a consumer first reads a [`look`], which names the
+//! consumers of the conversation; [`cursor`] is a consumer's position, and [`write`](mod@write) moves it; [`lag`] finds
+//! deliveries that no run has reached; [`limits`] and [`retry`] hold the bounds and the schedule of attempts.
 
 pub mod action;
 pub mod cursor;
@@ -35,11 +35,11 @@ use crate::{Entry, HeldPair, Recipient, Scope};
 /// A reader of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Consumer {
-    /// The post-action webhook of a scope: it is told every event, one after the other.
+    /// The post-action webhook of a scope: it gets every event, one after the other.
     Post(Scope),
     /// Sends messages to the participants that have an address, each at its own pace.
     Relay,
-    /// Tells the numbers' own webhooks that want captured messages too, each at its own pace.
+    /// Calls the numbers' own webhooks that want captured messages too, each at its own pace.
     Numbers,
 }
 

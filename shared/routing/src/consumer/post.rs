@@ -1,5 +1,5 @@
-//! An endpoint: it is told every event in order, one after the other. An event that fails holds up those behind it, in its
-//! own conversation alone.
+//! An endpoint: it gets every event in order, one after the other. A failed event delays the later events of its own
+//! conversation, and no others.
 
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ pub struct Delivery<'a> {
     pub event: &'a Event,
 }
 
-/// What lies before an endpoint's cursor.
+/// The deliveries that lie before an endpoint's cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backlog<'a> {
     pub deliveries: Vec<Delivery<'a>>,
@@ -26,11 +26,11 @@ pub struct Backlog<'a> {
     pub end: Position,
     /// A filter holds events back. The cursor passes them for good: a filter that changes later does not bring them up.
     pub filtered: bool,
-    /// An entry was committed under newer settings than the endpoint's; it and what follows are left out.
+    /// An entry was committed under newer settings than the endpoint's. The entry and all later ones are left out.
     pub settings_too_old: bool,
 }
 
-/// What of `entries`, a gapless stretch of a log that begins at `from` or before, is owed to the endpoint.
+/// The deliveries to the endpoint that `entries` owe, a gapless stretch of a log that begins at `from` or before.
 pub fn backlog<'a>(from: Position, entries: &'a [Entry], endpoint: &Endpoint) -> Backlog<'a> {
     let mut backlog = Backlog {
         end: from,
@@ -68,8 +68,8 @@ pub fn backlog<'a>(from: Position, entries: &'a [Entry], endpoint: &Endpoint) ->
     backlog
 }
 
-/// Where an endpoint goes on: at its cursor, or at the beginning of its generation if that comes later.
-pub(crate) fn goes_on_at(endpoint: &Endpoint, cursor: Option<&Cursor>) -> Position {
+/// An endpoint's next position: its cursor, or the beginning of its generation if that comes later.
+pub(crate) fn next_position(endpoint: &Endpoint, cursor: Option<&Cursor>) -> Position {
     let beginning = Position::slot(endpoint.since);
     cursor.map_or(beginning, |cursor| cursor.next.max(beginning))
 }
@@ -85,9 +85,9 @@ pub(crate) fn approach(scope: Scope, look: &Look, seen: Seen<'_>) -> Approach {
     };
     match (&endpoint, seen.cursor) {
         (_, Some(cursor)) if cursor.leased(seen.at) || waits(cursor) => Approach::Stop,
-        // The endpoint is gone; one that comes later starts later.
+        // The endpoint is gone. A later endpoint begins at a later slot.
         (None, _) => clear_due(seen),
-        (Some(endpoint), cursor) => Approach::Read(goes_on_at(endpoint, cursor).slot),
+        (Some(endpoint), cursor) => Approach::Read(next_position(endpoint, cursor).slot),
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn step<'a>(
     entries: &'a [Entry],
     runner: Runner<'_>,
 ) -> Choice<Deliveries<'a>> {
-    let from = goes_on_at(endpoint, seen.cursor);
+    let from = next_position(endpoint, seen.cursor);
     let stands = seen.cursor.map_or(from, |cursor| cursor.next);
     let backlog = backlog(from, entries, endpoint);
     let ended = backlog.end.slot > tail.slot;
@@ -137,7 +137,7 @@ pub(crate) fn step<'a>(
 pub struct Deliveries<'a> {
     held: Held,
     backlog: Backlog<'a>,
-    /// Nothing lies behind the stretch. Else the cursor stays due, because no ring may come for what lies there.
+    /// The stretch ends with the log. Else the cursor stays due, because no ring may come for what lies there.
     ended: bool,
     /// Counts the deliveries that are done or given up.
     place: usize,
@@ -152,7 +152,7 @@ pub struct Deliveries<'a> {
 pub enum DeliveriesStep<'a> {
     /// Move the cursor: [`Deliveries::moved`]. If that fails, another run has the cursor, and this one stops.
     Move(CursorWrite),
-    /// Tell the endpoint this event, once: [`Deliveries::attempted`].
+    /// Deliver this event to the endpoint, once: [`Deliveries::attempted`].
     Attempt {
         delivery: Delivery<'a>,
         /// How many attempts have failed before.
@@ -162,8 +162,8 @@ pub enum DeliveriesStep<'a> {
 }
 
 impl<'a> Deliveries<'a> {
-    /// The run has taken the cursor, which is now so.
-    pub fn taken(&mut self, cursor: Cursor) {
+    /// The run has leased the cursor, which is now so.
+    pub fn leased(&mut self, cursor: Cursor) {
         self.failures = cursor.failures;
         self.held.cursor = cursor;
     }

@@ -1,4 +1,4 @@
-//! What a consumer does after a look, and after each thing that it did: choices as values.
+//! A consumer's choices as values: after a look, and after each of its actions.
 //!
 //! A run carries the values out in this order, and makes no choice of its own:
 //!
@@ -9,8 +9,8 @@
 //! 4. [`Then`] says whether the run looks again. [`Looks`](super::limits::Looks) bounds how often.
 //!
 //! The reasons behind the order: with its last move a run gives the lease back, and only *then* does it read the end of
-//! the log once more. A ring that finds the cursor leased leaves it to that run; without the last look, an entry that came
-//! while the run was leaving would wait for the sweep.
+//! the log once more. A ring that finds the cursor leased leaves it to that run; without the last look, an entry that
+//! commits while the run leaves would wait for the sweep.
 
 use jiff::Timestamp;
 
@@ -26,7 +26,7 @@ pub enum Step<'a> {
     Stop,
     /// The look's settings are older than an entry: pause, and look again.
     PauseAndLook,
-    /// Carry the write out, without a lease: nothing is owed up to where it moves the cursor.
+    /// Carry the write out, without a lease: no entry up to its new position owes a delivery.
     PassOver(CursorWrite, Then),
     /// Take the cursor by this write, and if that succeeds, deliver.
     Deliver(CursorWrite, Deliveries<'a>),

@@ -1,4 +1,4 @@
-//! What an entry owes to whom, a line per rule.
+//! The deliveries that an entry owes, and to whom: a line per rule.
 
 use jiff::Timestamp;
 

@@ -3,7 +3,8 @@
 //! The table evaluates a write by its own expressions, a model of the table by [`CursorWrite::apply`]; both carry out
 //! the same conditions and assignments, and neither adds one.
 //!
-//! The one condition that correctness needs is [`CursorCondition::At`]: a cursor moves from where its mover saw it.
+//! The one condition that correctness needs is [`CursorCondition::At`]: a run moves a cursor only from the position at which it saw the
+//! cursor.
 
 use jiff::Timestamp;
 
@@ -23,7 +24,7 @@ pub struct CursorWrite {
     pub instead: Option<Box<CursorWrite>>,
 }
 
-/// What a write asks of the cursor that it finds.
+/// The condition of a write on the cursor that it finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CursorCondition {
     All(Vec<CursorCondition>),
@@ -43,11 +44,11 @@ pub enum CursorCondition {
     DueAfter(Timestamp),
 }
 
-/// What a write changes.
+/// The changes of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CursorAssignment {
     Next(Position),
-    /// Where a cursor is made that was not there.
+    /// The position of a cursor that the write creates.
     NextIfAbsent(Position),
     Failures(u32),
     Lanes(Vec<Lane>),
@@ -60,7 +61,7 @@ pub enum CursorAssignment {
 use CursorAssignment as Assign;
 use CursorCondition as If;
 
-/// What follows where the condition of a write failed.
+/// The step after a write whose condition failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterRefusal<'a> {
     /// An earlier copy of the same write was carried out.
@@ -129,7 +130,7 @@ impl CursorWrite {
         }
     }
 
-    /// What follows where the condition failed on the cursor `found`.
+    /// The step after the condition failed on the cursor `found`.
     pub fn after_refusal(&self, found: Option<&Cursor>) -> AfterRefusal<'_> {
         let holds = |condition: &CursorCondition| condition.holds(found);
         match &self.instead {
@@ -159,8 +160,8 @@ impl CursorWrite {
         cursor
     }
 
-    /// Takes a cursor for a run and moves it to `next`, if it still stands where it was seen, no other run has it, and it
-    /// was not put off since.
+    /// Leases a cursor to a run and moves it to `next`, if the cursor has not moved since the run saw it, no other run has
+    /// it, and no run has put it off since.
     pub(crate) fn take(seen: Seen<'_>, next: Position, lease: Lease) -> CursorWrite {
         let mut assignments = vec![Assign::Next(next), Assign::Lease(lease)];
         let condition = match seen.cursor {
@@ -218,7 +219,8 @@ impl CursorWrite {
     }
 
     /// Passes over entries that owe nothing, without a lease. `ended`: nothing lies behind `next`, so the due time that
-    /// was seen is cleared. The write does nothing where the cursor is not as it was seen, or another run has it.
+    /// was seen is cleared. The write does nothing if the cursor has changed since the run saw it, or if another run
+    /// has it.
     pub(crate) fn pass_over(seen: Seen<'_>, next: Position, ended: bool) -> CursorWrite {
         let mut assignments = vec![Assign::Next(next)];
         let condition = match seen.cursor {
@@ -230,7 +232,7 @@ impl CursorWrite {
                 }
                 if let Some(found) = cursor.due.filter(|due| ended || *due > seen.at) {
                     all.push(If::DueIs(found));
-                    // A lane keeps its due time. What lies behind `next` is due now.
+                    // A lane keeps its due time. The entries behind `next` are due now.
                     let lanes = cursor.lanes.iter().map(|lane| lane.due);
                     let due = lanes.chain((!ended).then_some(seen.at)).min();
                     if due != Some(found) {

@@ -1,6 +1,6 @@
 //! Runs of consumers: every call of the table, the endpoint and the carrier is one step.
 //!
-//! What a run does is the crate's own: it carries out the values of `routing::consumer`, as `service::dispatch` does.
+//! A run decides nothing itself: it carries out the values of `routing::consumer`, as `service::dispatch` does.
 //! A mutant changes such a value, or how it is carried out.
 
 use std::future::Future;
@@ -25,7 +25,7 @@ use super::cursors::{Cursors, Whose};
 use super::world::{World, step as pass};
 use super::{Procedure, mutate};
 
-/// Smaller than the shipped ones, so that short logs meet them.
+/// Smaller than the shipped limits, so that short logs reach them.
 pub(crate) const LIMITS: Limits = Limits {
     looks_max: 2,
     idle_slots_max: 2,
@@ -46,10 +46,10 @@ pub(crate) struct Run {
 /// A run's time is up.
 pub(crate) struct Stopped;
 
-/// Lets one consumer of a conversation go on from its cursor.
+/// Runs one consumer of a conversation, from its cursor.
 pub(crate) async fn run(world: Rc<World>, (conversation, consumer): Whose) {
     let run = Run::new(world, conversation, consumer);
-    if run.go_on().await.is_err() {
+    if run.run_to_its_end().await.is_err() {
         run.note(|| "stops: its time is up".to_owned());
     }
 }
@@ -79,7 +79,7 @@ impl Run {
         }
     }
 
-    async fn go_on(&self) -> Result<(), Stopped> {
+    async fn run_to_its_end(&self) -> Result<(), Stopped> {
         let mut look = self.look().await?;
         let mut looks = Looks::new(&LIMITS);
         while looks.allows_another(self.moment()) {
@@ -115,7 +115,7 @@ impl Run {
         Ok(self.world.table.borrow().newest(self.conversation))
     }
 
-    /// Does what a look asks for. `None`: the look is too old.
+    /// Carries out the step that a look asks for. `None`: the look is too old.
     async fn work(&self, look: &Look) -> Result<Option<Then>, Stopped> {
         let (consumer, at) = (self.consumer, self.now());
         let slot = match approach(consumer, look, at) {
@@ -133,7 +133,7 @@ impl Run {
             limits: &LIMITS,
         };
         let short = match (self.world.procedure, entries.is_empty()) {
-            // The end of the stretch is taken for the end of the log.
+            // The end of the stretch counts as the end of the log.
             (Procedure::DueClearedBeforeTheEnd, false) => {
                 let newest = entries.clone();
                 Some(Look {
@@ -153,14 +153,14 @@ impl Run {
             }
             Step::Deliver(take, mut deliveries) => match self.write(take).await? {
                 Some(cursor) => {
-                    deliveries.taken(cursor);
+                    deliveries.leased(cursor);
                     self.deliver(look, deliveries).await?
                 }
                 None => Then::Stop,
             },
             Step::FanOut(take, mut fan_out) => match self.write(take).await? {
                 Some(cursor) => {
-                    fan_out.taken(cursor);
+                    fan_out.leased(cursor);
                     self.fan_out(look, fan_out).await?
                 }
                 None => Then::Stop,
@@ -211,7 +211,7 @@ impl Run {
                     None => return Ok(Then::Stop),
                 },
                 DeliveriesStep::Attempt { delivery, .. } => {
-                    let result = self.tell(generation, delivery).await;
+                    let result = self.attempt(generation, delivery).await;
                     deliveries.attempted(self.attempted(result));
                 }
                 DeliveriesStep::Leave(write, then) => return self.leave(write, then).await,
@@ -219,8 +219,8 @@ impl Run {
         }
     }
 
-    /// Tells one event once. The call may be made though the run's time is up.
-    async fn tell(
+    /// Delivers one event once. The call may be made though the run's time is up.
+    async fn attempt(
         &self,
         generation: u64,
         Delivery {
@@ -232,20 +232,20 @@ impl Run {
         let (world, faults) = (&self.world, self.world.faults);
         let failed = AttemptResult::Failed { asked_s: None };
         pass().await;
-        if world.happens(faults.not_told) {
-            self.note(|| format!("does not reach the endpoint with {position:?}"));
+        if world.happens(faults.delivery_failed) {
+            self.note(|| format!("the delivery of {position:?} fails"));
             return failed;
         }
         let id = entry.event_id(position.event);
-        self.note(|| format!("tells {position:?}, {}", event.name().as_str()));
-        let told = (self.conversation, position);
+        self.note(|| format!("delivers {position:?}, {}", event.name().as_str()));
+        let delivered = (self.conversation, position);
         world
             .dispatch
             .deliveries
             .borrow_mut()
-            .tell(world, told, id, generation);
+            .deliver(world, delivered, id, generation);
         pass().await;
-        match world.happens(faults.told_in_vain) {
+        match world.happens(faults.reply_lost) {
             true => failed,
             false => AttemptResult::Done,
         }
@@ -268,10 +268,8 @@ impl Run {
                     }
                     fan_out.attempted(attempted);
                 }
-                FanOutStep::GoOnInLanes(lanes) => {
-                    let each = lanes
-                        .iter()
-                        .map(|lane| self.go_on_in_lane(look, &fan_out, lane));
+                FanOutStep::RunLanes(lanes) => {
+                    let each = lanes.iter().map(|lane| self.run_lane(look, &fan_out, lane));
                     let ended = side_by_side(&self.world, each).await;
                     let ended: Result<Vec<Option<Lane>>, Stopped> = ended.into_iter().collect();
                     fan_out.lanes_ended(lanes.into_iter().zip(ended?).collect());
@@ -281,7 +279,7 @@ impl Run {
         }
     }
 
-    async fn go_on_in_lane(
+    async fn run_lane(
         &self,
         look: &Look,
         fan_out: &FanOut<'_>,
@@ -389,7 +387,7 @@ impl Run {
         self.update_within(self.deadline, update).await
     }
 
-    /// One conditional update: repeated where its answer is lost.
+    /// One conditional update. The run repeats it if its answer is lost.
     pub(crate) async fn update_within<T>(
         &self,
         deadline: Timestamp,
@@ -506,7 +504,7 @@ fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap()
 }
 
-/// Lets all go on, one step of one of them at a time.
+/// Polls all futures to their ends, one step of one future at a time.
 async fn side_by_side<F: Future>(
     world: &World,
     futures: impl Iterator<Item = F>,

@@ -1,4 +1,4 @@
-//! What the endpoint and the carrier were given, and the promises about it.
+//! The deliveries to the endpoint and the carrier, and the promises about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,23 +22,23 @@ macro_rules! promise {
 
 #[derive(Default)]
 pub(crate) struct Deliveries {
-    /// Every event that the endpoint heard, and the steps at which it did.
-    told: BTreeMap<(ConversationSid, Position), (EventId, Vec<u64>)>,
+    /// Every event that the endpoint got, and the steps at which it got it.
+    delivered: BTreeMap<(ConversationSid, Position), (EventId, Vec<u64>)>,
     ids: BTreeSet<EventId>,
-    /// The slots of the messages that the carrier took, in the order in which it took them.
-    taken: BTreeMap<(ConversationSid, Recipient), Vec<u64>>,
-    /// Messages of which the carrier's answer was lost.
-    in_vain: BTreeSet<Message>,
-    /// Messages for which an alarm was raised.
+    /// The slots of the messages that the carrier accepted, in that order.
+    accepted: BTreeMap<(ConversationSid, Recipient), Vec<u64>>,
+    /// Messages that the carrier accepted, but whose reply was lost.
+    reply_lost: BTreeSet<Message>,
+    /// Messages for which a run raised an alarm.
     alarms: BTreeSet<Message>,
     replays: Vec<Replay>,
     /// Every filter that was in force.
     pub(crate) filters: Vec<Option<Vec<EventName>>>,
-    /// Nothing happens because of which an event is told twice.
+    /// The scenario has no fault that can repeat a delivery.
     once: bool,
 }
 
-/// A user asked for everything from `from` on up to what was next then.
+/// A user asked for the events from `from` up to `next`, the cursor's position at that time.
 pub(crate) struct Replay {
     pub(crate) conversation: ConversationSid,
     pub(crate) from: Position,
@@ -55,82 +55,82 @@ impl Deliveries {
         }
     }
 
-    /// The endpoint of a generation hears an event.
-    pub(crate) fn tell(
+    /// The endpoint of a generation gets an event.
+    pub(crate) fn deliver(
         &mut self,
         world: &World,
-        told: (ConversationSid, Position),
+        delivered: (ConversationSid, Position),
         id: EventId,
         generation: u64,
     ) {
-        if let Err(broken) = self.try_tell(world, told, id, generation) {
+        if let Err(broken) = self.try_deliver(world, delivered, id, generation) {
             world.breaks(broken);
         }
     }
 
-    fn try_tell(
+    fn try_deliver(
         &mut self,
         world: &World,
-        told: (ConversationSid, Position),
+        delivered: (ConversationSid, Position),
         id: EventId,
         generation: u64,
     ) -> Result<(), Broken> {
-        let (conversation, position) = told;
+        let (conversation, position) = delivered;
         let table = world.table.borrow();
         let Some(entry) = table.entry(conversation, position.slot) else {
-            return Err(format!("{position:?} is told, and is not committed"));
+            return Err(format!("{position:?} is delivered, and is not committed"));
         };
         let event = entry.events.get(position.event as usize);
         promise!(
-            hears(entry, generation) && event.is_some(),
-            "told what is not its own: generation {generation}, {position:?}"
+            is_owed(entry, generation) && event.is_some(),
+            "an event of another generation: {position:?} to generation {generation}"
         );
         let filters = &self.filters;
         promise!(
             event.is_some_and(|event| filters.iter().any(|f| wants(f, event.name()))),
-            "{position:?} is told against all filters"
+            "{position:?} is delivered against all filters"
         );
         let earlier = self
             .owed(&table, conversation, generation)
             .take_while(|owed| *owed < position)
-            .find(|owed| !self.told.contains_key(&(conversation, *owed)));
+            .find(|owed| !self.delivered.contains_key(&(conversation, *owed)));
         promise!(
             earlier.is_none(),
-            "in order: {position:?} is told before {earlier:?}"
+            "in order: {position:?} is delivered before {earlier:?}"
         );
-        let again = self.told.get(&told);
+        let again = self.delivered.get(&delivered);
         promise!(
             match again {
                 Some((before, _)) => *before == id,
                 None => self.ids.insert(id),
             },
-            "one id: {position:?} is told as {id}, which is another's, or not its own"
+            "one id: {position:?} is delivered as {id}, which is the id of another event, or not the first id of this one"
         );
         promise!(
             again.is_none() || !self.once,
             "without a fault nothing twice: {position:?}"
         );
-        let (_, steps) = self.told.entry(told).or_insert((id, Vec::new()));
+        let (_, steps) = self.delivered.entry(delivered).or_insert((id, Vec::new()));
         steps.push(world.steps.get());
         Ok(())
     }
 
-    /// The carrier takes a message.
-    pub(crate) fn take(&mut self, world: &World, message: &Message, in_vain: bool) {
+    /// The carrier accepts a message.
+    pub(crate) fn accept(&mut self, world: &World, message: &Message, reply_lost: bool) {
         let (conversation, slot, recipient) = message;
         let whose = (*conversation, recipient.clone());
-        let taken = self.taken.entry(whose).or_default();
-        if taken.contains(slot) {
+        let accepted = self.accepted.entry(whose).or_default();
+        if accepted.contains(slot) {
             world.breaks(format!("sent twice: slot {slot} to {recipient:?}"));
         }
-        if taken.last().is_some_and(|last| last > slot) {
+        if accepted.last().is_some_and(|last| last > slot) {
             world.breaks(format!(
-                "in order for each recipient: slot {slot} after {taken:?} to {recipient:?}"
+                "in order for each recipient: slot {slot} after {accepted:?} to {recipient:?}"
             ));
         }
-        taken.push(*slot);
-        if in_vain {
-            self.in_vain.insert(message.clone());
+        accepted.push(*slot);
+        if reply_lost {
+            self.reply_lost.insert(message.clone());
         }
     }
 
@@ -142,7 +142,7 @@ impl Deliveries {
         self.replays.push(replay);
     }
 
-    /// What waits for nothing but the sweep.
+    /// No delivery waits for the sweep.
     pub(crate) fn check_at_once(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
         for whose in all_cursors(world) {
@@ -176,7 +176,7 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Each conversation has rung a few times more, though there was nothing to ring for.
+    /// For the state after a few further rings of each conversation, without new entries.
     pub(crate) fn check_at_rest(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
         for whose in all_cursors(world) {
@@ -184,17 +184,17 @@ impl Deliveries {
                 continue;
             };
             let newest = world.table.borrow().newest(whose.0).unwrap_or_default();
-            let heard = world.account.borrow().webhooks.post_url.is_some();
+            let has_webhook = world.account.borrow().webhooks.post_url.is_some();
             promise!(
                 cursor.next.slot + LIMITS.idle_slots_max > newest + 1
-                    || matches!(whose.1, Consumer::Post(_)) && !heard,
+                    || matches!(whose.1, Consumer::Post(_)) && !has_webhook,
                 "bounded: {whose:?} stands at {cursor:?}, the tail is {newest}"
             );
         }
         Ok(())
     }
 
-    /// The sweep and the due poller have come round often enough.
+    /// For the state after enough rounds of the sweep and the due poller.
     pub(crate) fn check_end(&self, world: &World) -> Result<(), Broken> {
         let cursors = world.dispatch.cursors.borrow();
         for whose in all_cursors(world) {
@@ -206,7 +206,7 @@ impl Deliveries {
                 "bounded: {whose:?} never comes to rest: {cursor:?}"
             );
         }
-        for message in &self.in_vain {
+        for message in &self.reply_lost {
             let state = cursors.outbound(message);
             promise!(
                 state == Some(&OutboundState::Unknown),
@@ -216,7 +216,7 @@ impl Deliveries {
         for (message, state) in cursors.all_outbound() {
             promise!(
                 state.ended(),
-                "unknown: nobody looks after {message:?}, which is {state:?}"
+                "unknown: no run ends the attempt for {message:?}, which is {state:?}"
             );
         }
         for (message, state) in cursors.all_outbound() {
@@ -232,8 +232,8 @@ impl Deliveries {
                 continue;
             }
             let again = |owed: &Position| {
-                let told = self.told.get(&(replay.conversation, *owed));
-                told.is_some_and(|(_, steps)| steps.iter().any(|step| *step > replay.step))
+                let delivered = self.delivered.get(&(replay.conversation, *owed));
+                delivered.is_some_and(|(_, steps)| steps.iter().any(|step| *step > replay.step))
             };
             let lost = self
                 .owed(&table, replay.conversation, generation)
@@ -241,14 +241,14 @@ impl Deliveries {
                 .find(|owed| !again(owed));
             promise!(
                 lost.is_none(),
-                "replays: {lost:?} was asked for at step {}, and is not told again",
+                "replays: {lost:?} was asked for at step {}, and is not delivered again",
                 replay.step
             );
         }
         Ok(())
     }
 
-    /// The first thing that is owed and not done.
+    /// The first delivery that is owed and not done.
     fn unfinished(&self, world: &World, cursors: &Cursors, whose: Whose) -> Option<String> {
         let (conversation, consumer) = whose;
         let what = match consumer {
@@ -257,7 +257,7 @@ impl Deliveries {
                 webhooks.post_url.as_ref()?;
                 let table = world.table.borrow();
                 self.owed(&table, conversation, webhooks.post_generation)
-                    .find(|owed| !self.told.contains_key(&(conversation, *owed)))
+                    .find(|owed| !self.delivered.contains_key(&(conversation, *owed)))
                     .map(|owed| format!("{owed:?}"))
             }
             _ => messages(world, conversation)
@@ -268,7 +268,7 @@ impl Deliveries {
         what.map(|what| format!("{what} for {} of {conversation}", consumer.as_str()))
     }
 
-    /// What the endpoint of a generation must hear, whatever filter a run looks at.
+    /// The events that the endpoint of a generation must get under each of the filters.
     fn owed<'a>(
         &'a self,
         table: &'a Table,
@@ -276,7 +276,7 @@ impl Deliveries {
         generation: u64,
     ) -> impl Iterator<Item = Position> + 'a {
         entries(table, conversation)
-            .filter(move |entry| hears(entry, generation))
+            .filter(move |entry| is_owed(entry, generation))
             .flat_map(move |entry| {
                 let events = (0..).zip(&entry.events);
                 let wanted = events.filter(|(_, event)| {
@@ -309,7 +309,7 @@ fn entries(table: &Table, conversation: ConversationSid) -> impl Iterator<Item =
 }
 
 /// Whether the entry was committed, not quietly, under this generation of the webhook.
-fn hears(entry: &Entry, generation: u64) -> bool {
+fn is_owed(entry: &Entry, generation: u64) -> bool {
     let post = entry.header.post;
     !entry.quiet
         && post.is_some_and(|post| post.generation == generation && post.since <= entry.slot)
@@ -319,7 +319,7 @@ fn wants(filter: &Option<Vec<EventName>>, event: EventName) -> bool {
     filter.as_ref().is_none_or(|filter| filter.contains(&event))
 }
 
-/// All messages that are there, with each recipient to which one is owed.
+/// All messages that the logs have, each with each of its recipients.
 fn messages(world: &World, conversation: ConversationSid) -> Vec<Message> {
     let table = world.table.borrow();
     let there = |entry: &&Entry| {

@@ -1,5 +1,5 @@
-//! What lets consumers run: rings, the sweep and the poller of due cursors. What happens to consumers: the clock, replays,
-//! and at the end of each scenario the healthy continuation.
+//! The causes of runs: rings, the sweep and the poller of due cursors. Also the clock, replays, and the healthy
+//! continuation at the end of each scenario.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,16 +23,16 @@ use crate::support;
 pub(crate) const SWEEP_DISTANCE_S: i64 = SWEEP_DISTANCE.as_secs() as i64;
 /// How long after its change an entry may come into the time index.
 const INDEX_LAG_S_MAX: i64 = 120;
-/// How long a request and its repetitions go on: those of writers, and copies in the network.
+/// How long a request and its repetitions can last: those of writers, and copies in the network.
 pub(crate) const REQUEST_S_MAX: i64 = 60;
-/// How often a replay is asked for until there is something to go back over.
+/// How often a user asks for a replay until there are events to repeat.
 const REPLAY_TRIES_MAX: usize = 12;
-/// How often the clock and those whom it lets go on come round until nothing is left.
+/// The rounds of the clock and its runs after which nothing is left to do.
 const ROUNDS_MAX: usize = 6;
-/// Further than any attempt, lease or claim waits.
+/// Longer than any attempt, lease or claim waits.
 const ROUND_S: i64 = 40_000;
 
-/// What consumers share beside the table of logs.
+/// The state that consumers share, beside the table of logs.
 #[derive(Default)]
 pub(crate) struct Dispatch {
     /// Empty: no consumer reads the logs.
@@ -68,7 +68,7 @@ pub(crate) fn ring(world: &World) {
     }
 }
 
-/// All rings were lost, and the sweep has come and gone.
+/// The state after all rings were lost, and after a sweep.
 pub(crate) fn begin_woken(world: &World) {
     world.table.borrow_mut().appended.clear();
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
@@ -142,7 +142,7 @@ pub(crate) async fn poll_due(world: Rc<World>) {
     }
 }
 
-/// A user wants to be told again.
+/// A user asks for a replay.
 pub(crate) async fn replay(world: Rc<World>) {
     step().await;
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
@@ -194,7 +194,7 @@ fn advance(world: &World, seconds: i64) {
     world.now.set(world.now.get() + seconds);
     world.note(|| format!("the clock moves {seconds} s"));
     if seconds > 1 {
-        // A transaction takes no such time.
+        // No transaction takes so long.
         let mut rng = world.rng.borrow_mut();
         while world.table.borrow().under_way() > 0 {
             world.table.borrow_mut().step(0, &mut rng);
@@ -220,10 +220,10 @@ pub(crate) async fn switch_filters(world: Rc<World>) {
     world.switch_filters();
 }
 
-/// All that is under way is over, and what rang is lost; nothing fails any more, and time goes on.
-pub(crate) fn go_on_in_health(world: &Rc<World>) -> Result<(), Broken> {
+/// Continues after all processes have ended. All rings are lost; no further fault happens; time passes.
+pub(crate) fn continue_in_health(world: &Rc<World>) -> Result<(), Broken> {
     world.healthy.set(true);
-    world.note(|| "from now on all is well".to_owned());
+    world.note(|| "from now on no fault happens".to_owned());
     let lasts = |round| match round {
         0 => SWEEP_DISTANCE_S + INDEX_LAG_S_MAX,
         _ => ROUND_S,
@@ -242,7 +242,7 @@ pub(crate) fn go_on_in_health(world: &Rc<World>) -> Result<(), Broken> {
     }
     world.dispatch.deliveries.borrow().check_end(world)?;
     let conversations: Vec<ConversationSid> = world.table.borrow().conversations().collect();
-    // As often as it takes: no sweep makes a consumer due that has nothing to do but pass over.
+    // Several rounds: no sweep makes a consumer due that has only entries to pass over.
     for _ in 0..ROUNDS_MAX {
         for conversation in &conversations {
             for consumer in &world.dispatch.consumers {

@@ -1,10 +1,10 @@
 //! A model of everything around the decisions: a table, processes that gather, decide and commit, consumers that read the
 //! logs, and a scheduler that lets them all take their steps in any order, lose answers and crash.
 //!
-//! The decisions are the crate's own; nothing of them is modelled. That holds for consumers too: how a [`consumer`] goes
-//! on, and every condition and change of its cursor, is a value that the model carries out as the service does. Not
-//! modelled: the numbers' own webhooks (they go on as the relay does), purge, TTL, capacity, reads that page, runs that
-//! outlive the sweep's distance (a test of the bounds compares the two).
+//! The decisions are the crate's own; nothing of them is modelled. That holds for consumers too: each
+//! step of a [`consumer`], and every condition and change of its cursor, is a value that the model carries out as the
+//! service does. Not modelled: the numbers' own webhooks (they run as the relay does), purge, TTL, capacity, reads that
+//! page, runs that outlive the sweep's distance (a test of the bounds compares the two).
 
 mod consumer;
 mod cursors;
@@ -24,15 +24,15 @@ pub(crate) use promises::Broken;
 pub(crate) use scenario::{run, run_read};
 pub(crate) use table::Kind;
 
-/// What a mutant does otherwise than it should.
+/// A deviation from the design.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mutant {
-    /// A kind of condition that is not looked at.
+    /// A kind of condition that the table does not check.
     pub(crate) off: Option<Kind>,
     pub(crate) procedure: Procedure,
 }
 
-/// How processes go about it.
+/// The procedure of the processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Procedure {
     #[default]
@@ -43,7 +43,7 @@ pub(crate) enum Procedure {
     DoubtForgotten,
     /// The binding is read without strong consistency.
     BindingReadWeakly,
-    /// Where the facts contradict each other, the tail is not read again.
+    /// If the facts contradict each other, the process does not read the tail again.
     TailReadOnce,
     ForwardedBeforeJournaled,
     /// A rejection is written though the pair may have moved since its webhook was called.
@@ -54,34 +54,34 @@ pub(crate) enum Procedure {
     /// A run whose looks or time are used up does not make the consumer due that lags.
     NoWakeAtTheEnd,
     LastLookBeforeTheLeaseIsBack,
-    /// A run that passes over what is owed to no recipient does not look once more.
+    /// A run that passes over entries that owe nothing does not look once more.
     NoLookAfterPassingOver,
     GapsPassedOver,
-    /// A cursor moves though it does not stand where its mover saw it.
+    /// A run moves a cursor that another run has moved in the meantime.
     MovedFromAnywhere,
-    EverythingIsHeard,
+    GenerationNotChecked,
     BeginningAtTheFirstSlot,
     MarkBeforeWake,
     SweepUpToNow,
-    /// What lies behind a stretch in which nothing is owed is not looked at.
+    /// The sweep does not look behind a stretch of entries that owe nothing.
     SweepLooksAtOneStretch,
     DueClearedAtStart,
-    /// A due time is cleared though not all of the log was seen to its end.
+    /// A run clears a due time before it has read the log to its end.
     DueClearedBeforeTheEnd,
-    /// The last move of a run clears whatever due time stands there.
+    /// The last move of a run clears every due time, also one that another run set.
     DueOfOthersCleared,
     NoLease,
     LanesHoldUpOthers,
     /// The sweep does not wake a cursor that has lanes and no due time.
     LanesWithoutDueNotLookedFor,
     NoClaimBeforeTheCall,
-    /// A claim that has run out is anybody's.
+    /// Any run can take over a claim that has run out.
     ClaimRunsOut,
-    UnknownIsNotTaken,
-    /// No run looks whether an attempt was under way when a message was deleted.
-    DeletedIsForgotten,
-    /// A message that waited for another attempt when it was deleted is not noted as failed.
+    UnknownCountsAsNotAccepted,
+    /// No run checks whether an attempt was under way when a message was deleted.
+    DeletedNotLookedFor,
+    /// The relay does not record a deleted message that waited for another attempt as failed.
     DeletedWaitsForEver,
-    /// The alarm for an unknown message is raised after the record says so.
+    /// The relay raises the alarm for an unknown message after it has written the record.
     AlarmAfterTheNote,
 }

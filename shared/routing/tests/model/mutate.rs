@@ -1,4 +1,4 @@
-//! Mutants of the consumers: what a shipped decision takes or returns, changed before it is carried out.
+//! Mutants of the consumers: they change the arguments or the result of a shipped decision.
 
 use routing::{
     Consumer, Cursor, CursorAssignment, CursorCondition, CursorWrite, Entry, Look, OutboundState,
@@ -56,7 +56,7 @@ fn condition(whole: CursorCondition, procedure: Procedure) -> CursorCondition {
     }
 }
 
-/// What a look finds.
+/// The content of a look.
 pub(crate) fn look(look: &mut Look, procedure: Procedure) {
     if procedure == Procedure::NoLease {
         for (_, cursor) in &mut look.cursors {
@@ -85,7 +85,7 @@ pub(crate) fn entries(
     look: &Look,
     procedure: Procedure,
 ) -> Vec<Entry> {
-    if let (Consumer::Post(scope), Procedure::EverythingIsHeard) = (consumer, procedure)
+    if let (Consumer::Post(scope), Procedure::GenerationNotChecked) = (consumer, procedure)
         && let Some(endpoint) = look.endpoint(scope)
     {
         for entry in &mut entries {
@@ -101,7 +101,7 @@ pub(crate) fn entries(
     entries
 }
 
-/// What follows when a consumer has passed over entries that owe nothing.
+/// The step after a consumer has passed over entries that owe nothing.
 pub(crate) fn after_passing_over(then: Then, procedure: Procedure) -> Then {
     match procedure {
         Procedure::NoLookAfterPassingOver => Then::Stop,
@@ -115,7 +115,7 @@ pub(crate) fn found_deleted(
     procedure: Procedure,
 ) -> Option<OutboundState> {
     match found? {
-        OutboundState::Sending { .. } if procedure == Procedure::DeletedIsForgotten => None,
+        OutboundState::Sending { .. } if procedure == Procedure::DeletedNotLookedFor => None,
         OutboundState::Waiting if procedure == Procedure::DeletedWaitsForEver => None,
         found => Some(found),
     }

@@ -1,6 +1,6 @@
 //! The promises that routing keeps, checked whenever no commit is half visible.
 //!
-//! Every log is folded, entry by entry, into what it says; then everything beside the log must agree with it.
+//! The check folds every log, entry by entry, into the state that it tells. All other items must agree with that state.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ pub(crate) struct History {
     logs: Vec<Log>,
 }
 
-/// What a log says.
+/// The state that a log tells.
 #[derive(Clone)]
 struct Log {
     conversation: ConversationSid,
@@ -68,7 +68,7 @@ pub(crate) fn message_of(change: ChangeId) -> u32 {
 }
 
 impl History {
-    /// Not to be asked while a commit is under way.
+    /// Must not be called during a commit.
     pub(crate) fn check(&mut self, table: &Table, keys: &[MessageKey]) -> Result<(), Broken> {
         for conversation in table.conversations() {
             self.read_on(table, conversation, keys)?;
@@ -81,7 +81,7 @@ impl History {
         Ok(())
     }
 
-    /// When nothing moves any more.
+    /// The check at the end, when no process runs.
     pub(crate) fn check_end(&self, table: &Table) -> Result<(), Broken> {
         for log in &self.logs {
             for (slot, change) in (0..).zip(&log.changes) {
@@ -156,7 +156,7 @@ impl History {
         Ok(())
     }
 
-    /// One owner: bindings, names and identities say what the newest headers and events say, and nothing else.
+    /// One owner: bindings, names and identities agree with the newest headers and events, and there are no others.
     fn claims(&self, table: &Table) -> Result<(), Broken> {
         let (mut pairs, mut names, mut identities) = (0, 0, 0);
         for log in &self.logs {
@@ -213,7 +213,7 @@ impl History {
         Ok(())
     }
 
-    /// All or nothing: records say what the logs say.
+    /// All or nothing: the records agree with the logs.
     fn records(&self, table: &Table) -> Result<(), Broken> {
         let mut participants = 0;
         for log in &self.logs {
@@ -222,7 +222,7 @@ impl History {
             let purge = table.item(&ItemKey::Purge(conversation));
             promise!(
                 (metadata.is_none(), purge.is_some()) == (header.terminal, header.terminal),
-                "deletion: the metadata or the purge of {conversation} says otherwise than its log"
+                "deletion: the metadata or the purge of {conversation} contradicts its log"
             );
             if let Some(metadata) = metadata {
                 promise!(
@@ -238,7 +238,7 @@ impl History {
                         &metadata.unique_name,
                         &metadata.attributes
                     ),
-                    "no lost update: the metadata of {conversation} is not what its events said"
+                    "no lost update: the metadata of {conversation} contradicts its events"
                 );
             }
             for participant in &log.participants {
@@ -246,7 +246,7 @@ impl History {
                 let key = ItemKey::Participant(conversation, participant.sid);
                 promise!(
                     matches!(table.item(&key), Some(Item::Participant(p)) if p == participant),
-                    "no lost update: the record of {} is not what its events said",
+                    "no lost update: the record of {} contradicts its events",
                     participant.sid
                 );
             }
@@ -261,7 +261,7 @@ impl History {
                         Some(revision) => revision.message == *message,
                         None => !edited,
                     },
-                    "no lost update: the message in slot {slot} of {conversation} is not what its events said"
+                    "no lost update: the message in slot {slot} of {conversation} contradicts its events"
                 );
             }
             if let Some(due) = header.due() {
@@ -292,7 +292,7 @@ impl History {
         Ok(())
     }
 
-    /// Exactly once: what the journal says is so.
+    /// Exactly once: the logs have what the journal names.
     fn journal(&self, table: &Table, key: &MessageKey) -> Result<(), Broken> {
         let Some(entry) = table.journal(key) else {
             return Ok(());
@@ -393,7 +393,7 @@ impl Log {
                 after.post.map_or(before.generation <= ended, |after| {
                     after == before || after.generation > before.generation
                 }),
-                "the endpoint of {before:?} loses what it is owed: slot {slot} of {conversation} names {:?}",
+                "the endpoint of {before:?} loses events: slot {slot} of {conversation} names {:?}",
                 after.post
             );
         }
@@ -412,7 +412,7 @@ impl Log {
             );
             promise!(
                 fits,
-                "slot {slot} of {conversation} tells what was not so: {event:?}"
+                "slot {slot} of {conversation} has an untrue event: {event:?}"
             );
         }
         promise!(

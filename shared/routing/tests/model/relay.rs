@@ -55,14 +55,14 @@ impl Run {
         if let OutboundState::Sending { until, .. } = claim
             && self.now() >= until
         {
-            // Assumed, because no condition can enforce it: a run that is held up, between its claim and its call, for
-            // longer than the claim makes no call.
+            // An assumption that no condition can enforce: a run that waits longer than its claim, between claim and call,
+            // makes no call.
             return Err(Stopped);
         }
         let result = self.call(&message);
         self.step().await?;
         let result = match (result, self.world.procedure) {
-            (CarrierResult::Unknown, Procedure::UnknownIsNotTaken) => {
+            (CarrierResult::Unknown, Procedure::UnknownCountsAsNotAccepted) => {
                 CarrierResult::NotAccepted { asked_s: None }
             }
             (result, _) => result,
@@ -136,8 +136,8 @@ impl Run {
     fn call(&self, message: &Message) -> CarrierResult {
         let (world, faults) = (&self.world, self.world.faults);
         let (slot, recipient) = (message.1, &message.2);
-        if world.happens(faults.not_told) {
-            self.note(|| format!("slot {slot} is not taken, for {recipient:?}"));
+        if world.happens(faults.delivery_failed) {
+            self.note(|| format!("the carrier does not accept slot {slot} for {recipient:?}"));
             return match world.below(8) {
                 0 => CarrierResult::Unknown,
                 1 => CarrierResult::Refused { code: None },
@@ -147,11 +147,11 @@ impl Run {
                 _ => CarrierResult::NotAccepted { asked_s: None },
             };
         }
-        self.note(|| format!("slot {slot} is taken, for {recipient:?}"));
-        let in_vain = world.happens(faults.told_in_vain);
+        self.note(|| format!("the carrier accepts slot {slot} for {recipient:?}"));
+        let reply_lost = world.happens(faults.reply_lost);
         let deliveries = &world.dispatch.deliveries;
-        deliveries.borrow_mut().take(world, message, in_vain);
-        match in_vain {
+        deliveries.borrow_mut().accept(world, message, reply_lost);
+        match reply_lost {
             true => CarrierResult::Unknown,
             false => CarrierResult::Accepted { carrier_id: None },
         }

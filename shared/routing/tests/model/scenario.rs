@@ -26,12 +26,12 @@ use super::world::{Beginning, Faults, World};
 use super::{Mutant, Procedure};
 use crate::support::{self, at, fresh, pair};
 
-/// Of every conversation that the model makes.
+/// The timers of every conversation in the model.
 pub(crate) const TIMERS: Timers = Timers {
     inactive_s: Some(60),
     closed_s: Some(600),
 };
-/// The ids of changes up to this belong to how the table begins.
+/// The changes with ids up to this one make the first state of the table.
 pub(crate) const BASE_CHANGES_MAX: u32 = 100;
 
 /// One request, or one event of the surroundings.
@@ -237,7 +237,7 @@ const READ_CASTS: [&[Role]; 12] = [
     ],
 ];
 
-/// Attempts that last longer than the first pause after a failure.
+/// The roles of a scenario whose attempts last longer than the first pause after a failure.
 const SLOW_CAST: &[Role] = &[SlowClock, Post, PollDue];
 
 /// Plays the scenario of a seed with consumers to its end, and then its healthy continuation.
@@ -278,8 +278,8 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
             ..calm
         },
         Faults {
-            not_told: Some(3),
-            told_in_vain: Some(5),
+            delivery_failed: Some(3),
+            reply_lost: Some(5),
             ..calm
         },
         Faults {
@@ -293,15 +293,15 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
             delayed_copy: Some(8),
             crash: Some(30),
             ring_lost: Some(4),
-            not_told: Some(4),
-            told_in_vain: Some(6),
+            delivery_failed: Some(4),
+            reply_lost: Some(6),
             stalls: true,
             ..calm
         },
     ]);
     if slow {
         faults = Faults {
-            not_told: Some(3),
+            delivery_failed: Some(3),
             crash: Some(25),
             stalls: true,
             ..calm
@@ -309,12 +309,12 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
     }
     let replays = roles.iter().any(|role| matches!(role, Replay));
     if replays {
-        // Not promised: a move that comes twice, before and after a replay, finds the cursor back where it was, and its
-        // run's lease left alone; so it undoes the replay.
+        // Not promised: if a move arrives twice, before and after a replay, the second finds the cursor in the same place
+        // and with the same lease. So it undoes the replay.
         (faults.answer_lost, faults.delayed_copy) = (None, None);
     }
     let at_once = faults.ring_lost.or(faults.crash).is_none() && !faults.stalls;
-    let once = faults.crash.or(faults.told_in_vain).is_none() && !faults.stalls && !replays;
+    let once = faults.crash.or(faults.reply_lost).is_none() && !faults.stalls && !replays;
     let beginning = Beginning {
         table: base.table.clone(),
         history: base.history.clone(),
@@ -343,7 +343,7 @@ pub(crate) fn run_read(seed: u64, mutant: Mutant, trace: bool) -> Result<(), Bro
             true => world.dispatch.deliveries.borrow().check_at_once(&world),
             false => Ok(()),
         })
-        .and_then(|()| dispatch::go_on_in_health(&world))
+        .and_then(|()| dispatch::continue_in_health(&world))
         .and_then(|()| {
             let table = world.table.borrow();
             world.history.borrow_mut().check(&table, &world.keys)
@@ -359,8 +359,8 @@ pub(crate) fn made_at(writes: &[Write]) -> Option<Timestamp> {
     })
 }
 
-/// One conversation with two pairs, in which a message to both has rung: active, parked; and one in which a few have
-/// not, under the webhook; and one with a few; and one with the first pair alone.
+/// One conversation with two pairs and a message, active; the same, inactive; with a few messages that did not ring, under
+/// the webhook; with a few messages; with the first pair alone.
 fn read_bases() -> &'static [Base] {
     static BASES: OnceLock<Vec<Base>> = OnceLock::new();
     BASES.get_or_init(|| {
@@ -394,7 +394,7 @@ fn read_base(consumers: &[u32], parked: bool, messages: usize, loud: bool, now: 
     if parked {
         building.park(only);
     }
-    // Of all that the making wrote, one ring is still to come.
+    // One ring of the first entries is still to come.
     building.table.appended.truncate(1);
     building.finish(now)
 }
@@ -519,7 +519,7 @@ pub(crate) fn new_conversation(unique_name: Option<String>) -> NewConversation {
     }
 }
 
-/// How a table begins.
+/// The first state of a table.
 struct Base {
     table: Table,
     history: History,
@@ -557,7 +557,7 @@ fn base(consumers: &[u32], parked: bool, now: i64) -> Base {
     building.finish(now)
 }
 
-/// A table in the making, by the crate's own plans.
+/// Makes a first state with the crate's own plans.
 #[derive(Default)]
 struct Building {
     table: Table,

@@ -2,7 +2,7 @@
 //!
 //! It knows no kind of write but by [`Write::key`] and [`Write::condition`], and behaves as the store promises: a
 //! transaction checks all its conditions in one instant and locks its items; then they become visible one by one, in
-//! any order; a write that meets a locked item happens not at all and is to be tried again. Reads are never blocked
+//! any order; a write that meets a locked item does not happen, and its sender tries again. Reads are never blocked
 //! and see what is visible.
 
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ struct Commit {
     invisible: Vec<Write>,
 }
 
-/// What became of a request to write.
+/// The result of a request to write.
 pub(crate) enum Sent {
     /// An item is locked by another transaction: nothing happened.
     Locked,
@@ -57,9 +57,9 @@ pub(crate) struct Table {
     logs: Vec<(ConversationSid, u64)>,
     commits: Vec<Commit>,
     commits_begun: u64,
-    /// What each binding was before its last change: what a read that is not strong may still see.
+    /// Each binding before its last change. A read that is not strong may still see it.
     bindings_before: HashMap<Key, Option<Binding>>,
-    /// The condition that is not looked at.
+    /// The condition that the table does not check.
     pub(crate) off: Option<Kind>,
     /// Whether a copied state leaves the version as it was, which it must not.
     pub(crate) state_copies_uncounted: bool,
@@ -142,7 +142,7 @@ impl Table {
         }
     }
 
-    /// What a read of the binding may see that is not strong.
+    /// A binding that a read without strong consistency may see.
     pub(crate) fn binding_before(&self, pair: &Pair) -> Option<Binding> {
         let before = self.bindings_before.get(&Key::Pair(pair.clone())).copied();
         before.unwrap_or_else(|| self.binding(pair))
@@ -234,7 +234,7 @@ impl Table {
         }
     }
 
-    /// Plays all writes at once: how a scenario begins.
+    /// Makes all writes at once, for the first state of a scenario.
     pub(crate) fn play(&mut self, writes: Vec<Write>) {
         assert!(matches!(self.send(&writes), Sent::Begun(_)));
         while let Some(index) = self.commits.len().checked_sub(1) {

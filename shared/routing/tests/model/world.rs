@@ -22,7 +22,7 @@ use crate::support;
 /// seldom: a process that needs more never comes to an end.
 const SENDS_MAX: usize = 400;
 
-/// What can go wrong. Each is one in so many; `None`: never.
+/// The faults. Each happens once in so many times; `None`: never.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Faults {
     pub(crate) answer_lost: Option<usize>,
@@ -33,10 +33,10 @@ pub(crate) struct Faults {
     pub(crate) crash: Option<usize>,
     pub(crate) ring_lost: Option<usize>,
     pub(crate) ring_doubled: Option<usize>,
-    /// An endpoint or a carrier does not take what it is given.
-    pub(crate) not_told: Option<usize>,
-    /// An endpoint or a carrier takes what it is given, and does not get to say so.
-    pub(crate) told_in_vain: Option<usize>,
+    /// A delivery does not reach the endpoint, or the carrier does not accept it.
+    pub(crate) delivery_failed: Option<usize>,
+    /// The endpoint or the carrier accepts a delivery, and its reply is lost.
+    pub(crate) reply_lost: Option<usize>,
     /// Leases run out, and requests die, while their processes are held up.
     pub(crate) stalls: bool,
 }
@@ -47,7 +47,7 @@ pub(crate) struct World {
     pub(crate) rng: RefCell<Rng>,
     pub(crate) faults: Faults,
     pub(crate) procedure: Procedure,
-    /// Nothing goes wrong any more.
+    /// No fault happens any more.
     pub(crate) healthy: Cell<bool>,
     /// How many REST changes are quiet: one in so many.
     pub(crate) quiet: Option<usize>,
@@ -252,7 +252,7 @@ impl World {
         self.pairs.iter().position(pair).unwrap()
     }
 
-    /// Looks which conversation holds each pair. To be called after every step.
+    /// Notes which conversation holds each pair. The schedule calls it after every step.
     pub(crate) fn observe(&self) {
         let table = self.table.borrow();
         for (pair, holders) in self.pairs.iter().zip(&self.holders) {

@@ -1,4 +1,4 @@
-//! The clock's work on what is due. First it hands off the conversations whose cursors are due; then it fires timers, and
+//! The clock's work on due times. First it hands off the conversations whose cursors are due; then it fires timers, and
 //! after them purges. A backlog of one kind delays no other kind: each has lists of its own and a share of the time, and
 //! one failure stops nothing else.
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{HAND_OFF_MAX, HandOff, HandOffError, purge, timer};
 use crate::{App, ErrorChain};
 
-/// The clock could not do all that is due. Each failure has a log line of its own, and its cause is due the next time.
+/// The clock could not do all due work. Each failure has its own log line; the failed work stays due.
 #[derive(Debug, thiserror::Error)]
 #[error("{failed} steps of the clock failed, the first of them")]
 pub struct TickError {
@@ -36,7 +36,7 @@ pub enum TickFailure {
 /// kind leaves the time that it does not need to the kinds after it.
 const TIMERS_SHARE: u32 = 4;
 const PURGES_SHARE: u32 = 4;
-/// The last part of the time, as a divisor: nothing begins in it, so that what began before can end.
+/// The last part of the time, as a divisor: no step begins in it, so that the steps under way can end.
 const ENDING_SHARE: u32 = 10;
 
 /// How many lists are read at once, how many hand-offs are under way, how many timers or purges.
@@ -44,13 +44,13 @@ const LISTS_AT_ONCE: usize = 8;
 const HAND_OFFS_AT_ONCE: usize = 8;
 const FIRES_AT_ONCE: usize = 8;
 
-/// Hands off the conversations whose cursors are due by now, and fires the timers and purges that are.
+/// Hands off the conversations whose cursors are due by now, and fires the due timers and purges.
 ///
-/// The oldest due time comes first, whatever the SID. A run gives a cursor a later due time or none, and a timer or a purge
-/// that fired is gone or set to a later time, so all that is due comes to the front in its turn.
+/// The oldest due time comes first, in any order of SIDs. A run gives a cursor a later due time or none, and a timer or a purge
+/// that fired is gone or set to a later time, so every due item comes to the front in its turn.
 ///
 /// # Errors
-/// If anything failed. All that did not fail is done.
+/// If any step failed. All other steps are done.
 pub async fn tick(app: &App, hand_off: &impl HandOff, time: Duration) -> Result<(), TickError> {
     let end = Deadline::after(time);
     let mut tick = Tick {
@@ -75,7 +75,7 @@ pub async fn tick(app: &App, hand_off: &impl HandOff, time: Duration) -> Result<
 /// One tick, and its failures.
 struct Tick<'a> {
     app: &'a App,
-    /// The part of a share in which nothing begins.
+    /// The part of a share in which no step begins.
     ending: Duration,
     failed: usize,
     first: Option<TickFailure>,
@@ -143,7 +143,7 @@ impl Tick<'_> {
         }
     }
 
-    /// All that is due of a kind, over all shards, oldest first.
+    /// All due items of a kind, over all shards, oldest first.
     async fn due_list(&mut self, kind: DueKind, deadline: Deadline) -> Vec<Due> {
         let (app, now) = (self.app, self.app.clock.now());
         let mut lists = stream::iter(0..SHARDS)
@@ -182,7 +182,7 @@ async fn fire(app: &App, kind: DueKind, due: Due, deadline: Deadline) -> Result<
     let fired = match kind {
         DueKind::Timer => timer::fire(app, conversation, at, deadline).await,
         DueKind::Purge => purge::purge(app, conversation, at, deadline).await,
-        // It is handed off.
+        // The hand-off has done it.
         DueKind::Cursor => Ok(()),
     };
     let Err(error) = fired else {

@@ -7,7 +7,7 @@ use store::StoreError;
 
 use super::{Run, numbers, relay};
 
-/// Carries out what the fan-out of a stretch asks for, until the run leaves the cursor or has lost it.
+/// Carries out the steps of the fan-out of a stretch, until the run leaves the cursor or has lost it.
 pub(super) async fn deliver(
     run: Run<'_>,
     consumer: Consumer,
@@ -21,7 +21,7 @@ pub(super) async fn deliver(
                 None => return Ok(Then::Stop),
             },
             FanOutStep::Attempt(attempts) => {
-                // Each comes to its end, whatever becomes of the others.
+                // Each attempt ends, also if another one fails.
                 let results = join_all(attempts.iter().map(|one| attempt(run, consumer, one)));
                 let mut attempted = Vec::with_capacity(attempts.len());
                 for (attempt, result) in attempts.iter().cloned().zip(results.await) {
@@ -29,11 +29,11 @@ pub(super) async fn deliver(
                 }
                 fan_out.attempted(attempted);
             }
-            FanOutStep::GoOnInLanes(lanes) => {
+            FanOutStep::RunLanes(lanes) => {
                 let ended = join_all(
                     lanes
                         .iter()
-                        .map(|lane| go_on_in_lane(run, consumer, look, &fan_out, lane)),
+                        .map(|lane| run_lane(run, consumer, look, &fan_out, lane)),
                 );
                 let ended: Result<Vec<Option<Lane>>, StoreError> =
                     ended.await.into_iter().collect();
@@ -47,8 +47,8 @@ pub(super) async fn deliver(
     }
 }
 
-/// Lets one recipient go on by itself. The lane as it is then; `None`: the recipient keeps up again.
-async fn go_on_in_lane(
+/// Runs one lane. Returns the lane afterwards; `None`: the recipient keeps up again.
+async fn run_lane(
     run: Run<'_>,
     consumer: Consumer,
     look: &Look,
@@ -83,12 +83,12 @@ async fn attempt(
     match recipient {
         Recipient::Participant(participant) => relay::send(run, entry, *participant, *last).await,
         Recipient::Number(_) => {
-            let result = numbers::tell(run, entry).await?;
+            let result = numbers::forward_captured(run, entry).await?;
             if let (AttemptResult::Failed { .. }, true) = (result, last) {
                 let (conversation, consumer) = (run.conversation, consumer.as_str());
                 tracing::error!(
                     %conversation, consumer, slot = entry.slot,
-                    "a number's own webhook was not told of a message of conversation {conversation}; given up"
+                    "the number's own webhook did not take a message of conversation {conversation}; the delivery is given up"
                 );
             }
             Ok(result)

@@ -1,6 +1,6 @@
 //! What happens after a commit: consumers read the conversations' logs, and deliver what the entries owe.
 //!
-//! Three things let the consumers of a conversation [`run`]:
+//! Three things [`run`] the consumers of a conversation:
 //!
 //! - the *doorbell*: the table's stream tells which logs have grown. Each record is a *ring*. The doorbell calls no
 //!   other party's network; it hands the conversations off ([`HandOff`]), and returns;
@@ -9,11 +9,11 @@
 //! - the *sweep* ([`sweep`]): it reads the changes of a while ago, and makes every cursor due whose consumer lags, because
 //!   a ring was lost.
 //!
-//! The cast: [`post`] tells an endpoint of events, one after the other. [`fan_out`] delivers to several recipients, each
+//! The cast: [`post`] delivers events to an endpoint, one after the other. [`fan_out`] delivers to several recipients, each
 //! at its own pace: those of [`relay`], which sends messages out, and of [`numbers`], which calls the numbers' own
-//! webhooks. [`due`] looks for what is due, [`timer`] closes and parks conversations, [`purge`] removes what was deleted.
+//! webhooks. [`due`] finds due times, [`timer`] closes and parks conversations, [`purge`] removes deleted conversations.
 //!
-//! Refused here: to choose. What a consumer does next is a value of [`routing::consumer`], which this module carries out.
+//! This module makes no choice: the next step of a consumer is a value of [`routing::consumer`], which it carries out.
 
 mod due;
 mod fan_out;
@@ -44,19 +44,19 @@ use crate::app::random;
 pub use due::{TickError, TickFailure, tick};
 pub use sweep::{Swept, sweep};
 
-/// What a run is bound by.
+/// The bounds of a run.
 const LIMITS: &Limits = &Limits::SHIPPED;
 
 /// The way from the doorbell to a [`run`].
 pub trait HandOff {
-    /// Sees to it that the conversations' consumers run; does not wait for them.
+    /// Starts runs of the conversations' consumers, and does not wait for them.
     fn hand_off(
         &self,
         conversations: Vec<ConversationSid>,
     ) -> impl Future<Output = Result<(), HandOffError>> + Send;
 }
 
-/// No run has taken the conversations over.
+/// The hand-off failed: no run has the conversations.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to hand conversations off")]
 pub struct HandOffError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
@@ -64,8 +64,8 @@ pub struct HandOffError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// How many conversations are handed off at once. They run side by side.
 pub const HAND_OFF_MAX: usize = 25;
 
-/// Lets every consumer of a conversation go on from its cursor. The run ends where nothing more is to be done now, or
-/// after [`RUN_TIME_MAX`].
+/// Runs every consumer of a conversation, from its cursor. The run ends when there is nothing more to do now, or after
+/// [`RUN_TIME_MAX`].
 pub async fn run(app: &App, conversation: ConversationSid) -> Result<(), StoreError> {
     let deadline = Deadline::after(RUN_TIME_MAX);
     let look = app.store.look(conversation, deadline).await?;
@@ -108,7 +108,7 @@ impl Run<'_> {
         self.wake(consumer, &look).await.map(drop)
     }
 
-    /// Does what a look asks for. `None`: the look is too old, and nothing was done.
+    /// Carries out the step that a look asks for. `None`: the look is too old, and the run did nothing.
     async fn work(self, consumer: Consumer, look: &Look) -> Result<Option<Then>, StoreError> {
         let at = self.now();
         let slot = match approach(consumer, look, at) {
@@ -134,14 +134,14 @@ impl Run<'_> {
             }
             Step::Deliver(take, mut deliveries) => match self.write(consumer, &take).await? {
                 Some(cursor) => {
-                    deliveries.taken(cursor);
+                    deliveries.leased(cursor);
                     post::deliver(self, consumer, look, deliveries).await?
                 }
                 None => Then::Stop,
             },
             Step::FanOut(take, mut fan_out) => match self.write(consumer, &take).await? {
                 Some(cursor) => {
-                    fan_out.taken(cursor);
+                    fan_out.leased(cursor);
                     fan_out::deliver(self, consumer, look, fan_out).await?
                 }
                 None => Then::Stop,
@@ -150,19 +150,19 @@ impl Run<'_> {
         Ok(Some(then))
     }
 
-    /// Makes a consumer due that lags. Whether it lags.
+    /// Makes the consumer due if it lags. Returns whether it lags.
     async fn wake(self, consumer: Consumer, look: &Look) -> Result<bool, StoreError> {
         let Some(write) = self.lags(consumer, look).await? else {
             return Ok(false);
         };
         if self.write(consumer, &write).await?.is_some() {
             let (conversation, consumer) = (self.conversation, consumer.as_str());
-            tracing::info!(%conversation, consumer, "{consumer} lags in conversation {conversation}, and is made due");
+            tracing::info!(%conversation, consumer, "{consumer} lags in conversation {conversation}; it is due now");
         }
         Ok(true)
     }
 
-    /// The write that makes a consumer due, if it is owed something that no run has come to.
+    /// The write that makes a consumer due, if the consumer lags.
     async fn lags(
         self,
         consumer: Consumer,

@@ -1,5 +1,5 @@
-//! Calls a number's own webhook that wants captured messages too. The call is that of a message which no conversation
-//! takes; the answer is ignored.
+//! Calls a number's own webhook that wants captured messages too. The call is the same as for a forwarded message; its
+//! reply has no effect.
 
 use routing::{AttemptResult, DELIVERY_TIME_MAX, Entry, InboundWebhook, Target};
 use store::{Deadline, StoreError};
@@ -7,8 +7,11 @@ use store::{Deadline, StoreError};
 use super::Run;
 use crate::forward::{ReplyUse, forward};
 
-/// Tells the number's webhook of an entry's message, and if that fails, its fallback.
-pub(super) async fn tell(run: Run<'_>, entry: &Entry) -> Result<AttemptResult, StoreError> {
+/// Sends an entry's message to the number's webhook, and if that fails, to its fallback.
+pub(super) async fn forward_captured(
+    run: Run<'_>,
+    entry: &Entry,
+) -> Result<AttemptResult, StoreError> {
     let (Some(key), Some((_, message))) = (&entry.number_webhook, entry.message()) else {
         return Ok(AttemptResult::Done);
     };

@@ -1,4 +1,4 @@
-//! Tells an endpoint of events, one after the other.
+//! Delivers events to an endpoint, one after the other.
 
 use routing::consumer::post::{Deliveries, DeliveriesStep};
 use routing::{AttemptResult, Consumer, DELIVERY_TIME_MAX, Delivery, Endpoint, Look, Then};
@@ -7,7 +7,7 @@ use store::StoreError;
 use super::Run;
 use crate::{ErrorChain, webhook_parameters};
 
-/// Carries out what the deliveries of a stretch ask for, until the run leaves the cursor or has lost it.
+/// Carries out the deliveries of a stretch, until the run leaves the cursor or has lost it.
 pub(super) async fn deliver(
     run: Run<'_>,
     consumer: Consumer,
@@ -33,7 +33,7 @@ pub(super) async fn deliver(
                     let (conversation, event) = (run.conversation, delivery.event.name().as_str());
                     tracing::error!(
                         %conversation, event, failures,
-                        "{event} of conversation {conversation} is given up after {failures} attempts; the next event goes on"
+                        "{event} of conversation {conversation} is given up after {failures} attempts; the next event follows"
                     );
                 }
             }
@@ -45,7 +45,7 @@ pub(super) async fn deliver(
     }
 }
 
-/// Tells the endpoint of one event, once. Every status except 2xx is a failure; a redirect is not followed.
+/// Delivers one event to the endpoint, once. Every status except 2xx is a failure; a redirect is not followed.
 async fn attempt(
     run: Run<'_>,
     endpoint: &Endpoint,

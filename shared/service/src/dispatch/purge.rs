@@ -1,5 +1,5 @@
-//! The purge: it deletes what the table still has of a deleted conversation. It comes no sooner than a day after the
-//! deletion, and waits until every consumer has passed the last slot. It deletes the last slot last.
+//! The purge: it deletes the items that the table still has of a deleted conversation. It begins at the earliest a day
+//! after the deletion, and waits until every consumer has passed the last slot. It deletes the last slot last.
 
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ pub(super) async fn purge(
     Ok(())
 }
 
-/// Whether a consumer has not passed the last slot, holds a lease, or has a lane. Each consumer that lags is made due: no
-/// ring comes for a conversation that is deleted, and the sweep may have passed by before an endpoint was set.
+/// Whether a consumer has not passed the last slot, holds a lease, or has a lane. Makes each consumer due that lags: no ring
+/// comes for a deleted conversation, and the sweep may have read its changes before an endpoint was set.
 async fn consumers_remain(run: Run<'_>, look: &Look) -> Result<bool, StoreError> {
     let mut remain = false;
     for consumer in look.consumers() {

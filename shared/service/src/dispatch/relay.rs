@@ -1,5 +1,5 @@
 //! Sends messages: to each participant that has an address, from its own proxy address, by the carrier that has that
-//! number. How a message is claimed, and what a record that is found means, is [`routing`]'s to say.
+//! number. [`routing`] decides how a run claims a message, and what a found record means.
 
 use carriers::{SendResult, Sending};
 use routing::{
@@ -13,7 +13,7 @@ use super::Run;
 use crate::App;
 use crate::app::random;
 
-/// Sends an entry's message to a participant. `last`: a carrier that does not take it now is not asked again.
+/// Sends an entry's message to a participant. `last`: if the carrier does not accept it now, no further attempt follows.
 pub(super) async fn send(
     run: Run<'_>,
     entry: &Entry,
@@ -35,7 +35,7 @@ pub(super) async fn send(
         }
         Relaying::Send { held, sid, message } => (held, sid, message),
     };
-    // Read before the claim: a run that fails after its claim leaves a message behind that may have been sent.
+    // Before the claim: if a run fails after its claim, its message counts as one that may have been sent.
     let (number, configuration) = store.receiver_get(held.pair.proxy(), prepared).await?;
     let carrier = match (number, configuration) {
         (Some(number), _) => Some(number.carrier),
@@ -80,7 +80,7 @@ pub(super) async fn send(
     Ok(ended)
 }
 
-/// Carries out what becomes of a message that this run must not send.
+/// Carries out the end of a message that this run must not send.
 async fn carry_out(
     run: Run<'_>,
     settlement: Settlement,
@@ -153,15 +153,15 @@ fn log(
             }
         }
         CarrierResult::NotAccepted { .. } if last => {
-            tracing::error!(%sid, %conversation, to, from, reason, "message {sid} to {to} is given up: its carrier does not take it");
+            tracing::error!(%sid, %conversation, to, from, reason, "message {sid} to {to} is given up: its carrier does not accept it");
         }
         CarrierResult::NotAccepted { .. } => {
-            tracing::warn!(%sid, %conversation, to, from, reason, "message {sid} to {to} waits: its carrier does not take it");
+            tracing::warn!(%sid, %conversation, to, from, reason, "message {sid} to {to} waits: its carrier does not accept it");
         }
         CarrierResult::Refused { code } => {
             tracing::warn!(%sid, %conversation, to, from, code, reason, "message {sid} to {to} is refused by its carrier");
         }
-        // The alarm tells of it.
+        // The alarm has logged it.
         CarrierResult::Unknown => {}
     }
 }
@@ -194,7 +194,9 @@ async fn call(run: Run<'_>, carrier: Option<CarrierName>, sending: &Sending<'_>)
                 .send(carrier, http, sending, DELIVERY_TIME_MAX)
                 .await
         }
-        None => SendResult::not_accepted("the proxy address is no number of ours any more"),
+        None => {
+            SendResult::not_accepted("the proxy address is not a number of this account any more")
+        }
     }
 }
 

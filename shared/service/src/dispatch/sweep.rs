@@ -1,10 +1,10 @@
-//! The sweep finds what a lost ring left behind. The time index names every change once. The sweep reads this index at a
+//! The sweep finds the changes of lost rings. The time index names every change once. The sweep reads this index at a
 //! distance from now, in each shard from a durable mark on. It wakes every consumer that lags behind, before it moves the
 //! mark; from then on the due index is responsible.
 //!
 //! It also meets every forwarded message once, and raises the alarm for each that is still pending.
 //!
-//! A mark moves page by page, so a sweep that ends early has done a part for good, and the next one goes on from there.
+//! A mark moves page by page, so a sweep that ends early keeps its progress, and the next sweep continues there.
 
 use std::time::Duration;
 
@@ -21,9 +21,10 @@ use crate::{App, ErrorChain};
 const FIRST_SWEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How far a mark stays behind in a shard without changes. A read of nothing costs less than a write of the mark.
 const IDLE_MARK: SignedDuration = SignedDuration::from_hours(1);
-/// How far the sweep may be behind at its end. More is for an operator: lost rings are found that much later.
+/// How far the sweep may be behind at its end. If it is further behind, an operator must act: the sweep finds lost rings
+/// that much later.
 const BEHIND_MAX: SignedDuration = SignedDuration::from_hours(1);
-/// How many shards are swept side by side, and how many conversations of each are looked at.
+/// How many shards a sweep reads at once, and at how many conversations of each it looks at once.
 const SHARDS_AT_ONCE: usize = 4;
 const LOOKS_AT_ONCE: usize = 8;
 /// The last part of the sweep's time, as a divisor: no page begins in it, so that those that began before can end.
@@ -75,12 +76,12 @@ pub async fn sweep(app: &App, distance: Duration, deadline: Deadline) -> Result<
     }
 }
 
-/// How far a sweep came that did not fail.
+/// The end of a sweep that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swept {
     /// It read every change that is old enough.
     Whole,
-    /// Its time was over before. The next sweep goes on.
+    /// Its time was over before. The next sweep continues.
     Part,
 }
 
@@ -88,7 +89,7 @@ fn log_failure(shard: u8, error: &StoreError) {
     let error = ErrorChain(error);
     tracing::warn!(
         shard, %error,
-        "the sweep of shard {shard} failed; the next one goes on from its mark"
+        "the sweep of shard {shard} failed; the next one continues from its mark"
     );
 }
 
@@ -172,7 +173,7 @@ impl Sweep<'_> {
             .buffer_unordered(LOOKS_AT_ONCE)
             .try_collect::<Vec<()>>()
             .await?;
-        // Last before the mark: a page that fails is read again, and raises no alarm.
+        // Directly before the mark: the next sweep reads a failed page again, so a failed page raises no alarm.
         for error in &changed.unreadable {
             let error = ErrorChain(error);
             tracing::error!(%error, "a journal entry can't be read; the sweep wakes no consumer for it");
@@ -203,7 +204,7 @@ impl Shard {
             .is_none_or(|mark| reached > mark && (page.rows > 0 || !idle(mark)))
     }
 
-    /// Says how far the sweep is behind in a shard for which it had no time.
+    /// Logs how far the sweep is behind in a shard for which it had no time.
     fn report(&self, until: Timestamp) {
         let shard = self.shard;
         let behind = until.duration_since(self.from);
@@ -218,7 +219,7 @@ impl Shard {
             tracing::warn!(
                 shard,
                 behind_s,
-                "the sweep's time is over, {behind_s} s behind in shard {shard}; the next one goes on"
+                "the sweep's time is over, {behind_s} s behind in shard {shard}; the next one continues"
             );
         }
     }

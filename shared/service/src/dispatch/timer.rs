@@ -1,5 +1,5 @@
-//! A conversation's timer: closes or parks the conversation when its time has come. Where messages have moved that time
-//! on, the timer is set again.
+//! A conversation's timer: closes or parks the conversation at its due time. If messages have moved that time, it sets the
+//! timer again.
 
 use jiff::Timestamp;
 use routing::{Cause, ConversationSid, Source, close_expired, park_idle};
