@@ -1,4 +1,4 @@
-//! The clock: what is due is handed off first and fires after that, and no backlog of one kind delays another.
+//! The clock: it hands off due cursors first and then fires timers and purges. No backlog of one kind delays another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,22 +22,22 @@ on_the_embedded_engine!(
     timers_that_hang_leave_time_to_purges,
 );
 
-/// Longer than any test takes.
+/// Longer than any of these tests lasts.
 const TICK_TIME: Duration = Duration::from_secs(60);
 
-/// A hand-off that tells each conversation that it is given, and refuses some.
-struct Told {
+/// A hand-off that notes each conversation, and refuses some.
+struct NotedHandOff {
     given: UnboundedSender<ConversationSid>,
     refused: Option<ConversationSid>,
 }
 
-fn told() -> (Told, UnboundedReceiver<ConversationSid>) {
+fn noted() -> (NotedHandOff, UnboundedReceiver<ConversationSid>) {
     let (given, receiver) = unbounded_channel();
     let refused = None;
-    (Told { given, refused }, receiver)
+    (NotedHandOff { given, refused }, receiver)
 }
 
-impl HandOff for Told {
+impl HandOff for NotedHandOff {
     async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
         for conversation in &conversations {
             self.given.send(*conversation).expect("the test listens");
@@ -121,7 +121,7 @@ async fn shard_of(system: &TestSystem, conversation: ConversationSid) -> String 
     partition.expect("a shard").1.to_owned()
 }
 
-/// More purges in the shard of the retry than the clock reads at once, all of them due for longer.
+/// The shard of the retry has more purges than the clock reads at once, and all are due for longer than the retry.
 async fn a_retry_does_not_wait_for_a_mass_deletion(system: TestSystem) {
     const DELETED: usize = 2_100;
     let deleted = system.conversation(&[]).await;
@@ -140,7 +140,7 @@ async fn a_retry_does_not_wait_for_a_mass_deletion(system: TestSystem) {
         purges.fetch_or(operation == "TransactWriteItems", Ordering::SeqCst);
         None
     });
-    let (hand_off, mut given) = told();
+    let (hand_off, mut given) = noted();
     tokio::select! {
         given = given.recv() => assert_eq!(given, Some(waiting)),
         ended = dispatch::tick(&system.app, &hand_off, TICK_TIME) => {
@@ -156,7 +156,7 @@ async fn a_hand_off_that_fails_stops_no_other(system: TestSystem) {
         let age = Duration::from_secs(100 - number as u64);
         due_since(&system, numbered(number), age).await;
     }
-    let (mut hand_off, given) = told();
+    let (mut hand_off, given) = noted();
     hand_off.refused = Some(numbered(0));
     let ended = dispatch::tick(&system.app, &hand_off, TICK_TIME).await;
     assert_eq!(all(given).len(), WAITING);
@@ -179,7 +179,7 @@ async fn a_list_that_cannot_be_read_stops_no_other(system: TestSystem) {
         let first = body.contains("#00\"");
         (operation == "Query" && first).then_some(Fault::NoTable)
     });
-    let (hand_off, given) = told();
+    let (hand_off, given) = noted();
     let ended = dispatch::tick(&system.app, &hand_off, TICK_TIME).await;
     assert!(ended.is_err());
     let mut given = all(given);
@@ -187,14 +187,14 @@ async fn a_list_that_cannot_be_read_stops_no_other(system: TestSystem) {
     assert_eq!(given, readable);
 }
 
-/// And not the one with the least SID.
+/// The order of SIDs does not matter.
 async fn the_conversation_that_waits_longest_is_handed_off_first(system: TestSystem) {
     const WAITING: usize = 60;
     for number in 0..WAITING {
         let age = Duration::from_secs(1 + number as u64);
         due_since(&system, numbered(number), age).await;
     }
-    let (hand_off, given) = told();
+    let (hand_off, given) = noted();
     let ended = dispatch::tick(&system.app, &hand_off, TICK_TIME).await;
     ended.expect("all is handed off");
     let oldest_first: Vec<_> = (0..WAITING).rev().map(numbered).collect();
@@ -204,7 +204,7 @@ async fn the_conversation_that_waits_longest_is_handed_off_first(system: TestSys
 async fn timers_that_hang_leave_time_to_purges(system: TestSystem) {
     const TICKS_MAX: u32 = 8;
     let timed = system.conversation(&[("Timers.Closed", "PT10M")]).await;
-    // Of other conversations, which no read answers for.
+    // Timers of other conversations, whose reads hang.
     let hanging = "CHffffffff";
     let others = (0..100).map(|number| {
         let sid = format!("{hanging}{number:024x}");
@@ -219,7 +219,7 @@ async fn timers_that_hang_leave_time_to_purges(system: TestSystem) {
         let hangs = body.contains(hanging);
         hangs.then_some(Fault::Late(Duration::from_secs(3_600)))
     });
-    let (hand_off, _given) = told();
+    let (hand_off, _given) = noted();
     for round in 0..TICKS_MAX {
         // The timers have failed. A busy machine needs longer; each tick has twice the time of the tick before.
         let time = Duration::from_secs(3) * 2_u32.pow(round);

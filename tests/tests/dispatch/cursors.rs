@@ -1,5 +1,5 @@
-//! A cursor's write means in the table what it means as a value: every condition and every assignment, on every kind of
-//! cursor. So the model, which evaluates the values, stands for the table.
+//! The table evaluates a cursor's write as `CursorWrite::apply` does: every condition and every assignment, on every kind
+//! of cursor. So the model, which applies the values, stands for the table.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ on_both_engines!(a_cursors_write_means_in_the_table_what_it_means_as_a_value);
 const ME: [u8; 16] = [1; 16];
 const ANOTHER: [u8; 16] = [2; 16];
 
-/// Longer than the test takes.
+/// Longer than the test lasts.
 const TIME: Duration = Duration::from_secs(60);
 
 fn at(second: i64) -> Timestamp {
@@ -94,7 +94,7 @@ fn position(slot: u64, event: u64) -> Position {
     Position { slot, event }
 }
 
-/// None, and with or without lease, due time and lanes.
+/// No cursor, and cursors with or without lease, due time and lanes.
 fn cursors() -> Vec<Option<Cursor>> {
     let plain = Cursor {
         next: position(3, 1),
@@ -121,7 +121,7 @@ fn cursors() -> Vec<Option<Cursor>> {
     ]
 }
 
-/// What makes a cursor.
+/// The assignments that make a cursor.
 fn whole(cursor: &Cursor) -> Vec<CursorAssignment> {
     let mut all = vec![
         CursorAssignment::Next(cursor.next),

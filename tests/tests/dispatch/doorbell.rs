@@ -45,7 +45,7 @@ on_the_embedded_engine!(
     a_late_first_ring_starts_a_run,
 );
 
-/// Longer than any lease, and than the sweep lies behind.
+/// Longer than any lease, and than the distance of the sweep.
 const RECOVERY: Duration = Duration::from_secs(360);
 
 async fn hearing(system: &TestSystem) -> Receiver {
@@ -54,7 +54,7 @@ async fn hearing(system: &TestSystem) -> Receiver {
     receiver
 }
 
-/// A hand-off that only notes what it is given, and refuses it if it holds one of those.
+/// A hand-off that only notes the conversations, and refuses them if one of them is in `refused`.
 #[derive(Default)]
 struct Noted {
     given: Mutex<Vec<Vec<String>>>,
@@ -63,7 +63,7 @@ struct Noted {
 
 impl Noted {
     fn given(&self) -> Vec<String> {
-        let given = self.given.lock().expect("nobody panics with it in hand");
+        let given = self.given.lock().expect("no holder panics");
         given.concat()
     }
 }
@@ -72,10 +72,10 @@ impl HandOff for Noted {
     async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
         let sids: Vec<String> = conversations.iter().map(ToString::to_string).collect();
         let refused = sids.iter().any(|sid| self.refused.contains(sid));
-        let mut given = self.given.lock().expect("nobody panics with it in hand");
+        let mut given = self.given.lock().expect("no holder panics");
         given.push(sids);
         match refused {
-            true => Err(HandOffError("nobody is there".into())),
+            true => Err(HandOffError("refused".into())),
             false => Ok(()),
         }
     }
@@ -94,7 +94,7 @@ fn record(event: &str, pk: &str, sk: &str, number: usize) -> Value {
     })
 }
 
-/// What the stream tells when all that stands in a conversation's partition is new.
+/// The records of the stream for the items of a conversation's partition, as if all were new.
 async fn records(system: &TestSystem, conversation: &str) -> Vec<Value> {
     let pk = format!("C#{conversation}");
     let kept = system.sort_keys(conversation).await;
@@ -148,7 +148,7 @@ async fn only_an_entry_that_is_new_rings(system: TestSystem) {
     system.post(&message, &edit).await.expect(200);
     let pk = format!("C#{conversation}");
     let kept = system.sort_keys(&conversation).await;
-    // Everything but entries: cursors, records, versions of messages.
+    // All items except entries: cursors, records, versions of messages.
     let (entries, others): (Vec<&String>, Vec<&String>) =
         kept.iter().partition(|sk| sk.ends_with("#E"));
     assert_eq!(entries.len(), 2, "{kept:?}");
@@ -225,7 +225,7 @@ async fn the_doorbell_skips_an_unreadable_record(system: TestSystem) {
 }
 
 async fn a_hand_off_that_fails_names_its_records_and_no_others(system: TestSystem) {
-    // More than are handed off at once.
+    // More conversations than one hand-off has.
     let count = HAND_OFF_MAX + 5;
     let sids: Vec<String> = (0..count)
         .map(|number| format!("CH{number:032x}"))
@@ -254,7 +254,7 @@ async fn a_hand_off_that_fails_names_its_records_and_no_others(system: TestSyste
     assert_eq!(answer, failed(&numbers));
     assert_eq!(hand_off.given().len(), count, "the others are handed off");
 
-    // All of them fail.
+    // All hand-offs fail.
     let hand_off = Noted {
         refused: sids,
         ..Noted::default()
@@ -280,7 +280,7 @@ async fn a_ring_does_not_wait_for_the_endpoint(system: TestSystem) {
         "{:?}",
         began.elapsed()
     );
-    // And yet the endpoint is told.
+    // The endpoint gets the event all the same.
     receiver.wait_for(1).await;
     system.tasks.abort();
 }
@@ -373,7 +373,7 @@ async fn concurrent_runs_deliver_each_event_once(system: TestSystem) {
     assert_eq!(parameters(&receiver.received(), "Sequence"), sequences);
 }
 
-/// A run that finds the cursor leased by another run leaves. The other run looks at the log once more when it has given
+/// A run that finds the cursor leased by another run stops. The other run looks at the log once more after it has given
 /// the cursor back.
 async fn a_ring_while_a_run_is_leaving_is_not_lost(system: TestSystem) {
     const ROUNDS: u64 = 40;
@@ -382,7 +382,7 @@ async fn a_ring_while_a_run_is_leaving_is_not_lost(system: TestSystem) {
     system.message(&sid(0), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     for round in 0..ROUNDS {
-        // Somewhere between the run's first look and its last.
+        // Between the run's first look and its last.
         let delay = Duration::from_millis(round / 2);
         tokio::join!(system.run(&conversation), async {
             tokio::time::sleep(delay).await;
@@ -390,7 +390,7 @@ async fn a_ring_while_a_run_is_leaving_is_not_lost(system: TestSystem) {
             assert!(answer.accepted());
             system.run(&conversation).await;
         });
-        // Whichever of the two it was.
+        // Either of the two runs may have delivered it.
         let received = receiver.received();
         assert_eq!(received.len() as u64, 4 + round, "round {round}");
     }
@@ -401,11 +401,11 @@ async fn a_lost_ring_is_found_by_the_sweep(system: TestSystem) {
     system.autocreation(OURS).await;
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
-    // No ring comes. The clock of the local stack, through its door.
+    // No ring comes. The clock of the local stack moves, through its URL.
     system.advance_by_door("PT6M").await;
     let received = receiver.wait_for(3).await;
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2"]);
-    // Once more, where the cursor stands already and the sweep has been before.
+    // Once more, with a cursor that exists and after a sweep.
     let form = [("FriendlyName", "Ada")];
     let path = format!("/v1/Conversations/{conversation}");
     system.post_with_webhooks(&path, &form).await.expect(200);
@@ -421,9 +421,9 @@ async fn a_lost_ring_is_found_by_the_sweep(system: TestSystem) {
     assert_eq!(receiver.received().len(), 4);
 }
 
-/// More of them than are read at once.
+/// More silent changes than one query reads.
 async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
-    // More than one search reads.
+    // More changes than one search reads.
     let limits = Limits::SHIPPED;
     let read_max = u64::from(limits.lag_stretches_max) * u64::from(limits.stretch_max);
     let silent = read_max + 10;
@@ -441,7 +441,7 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
     let path = format!("/v1/Conversations/{conversation}");
     let participants = format!("{path}/Participants");
     let name = |number: u64| format!("name {number}");
-    // The stream stands still meanwhile. First changes that are quiet, then some that a filter keeps back.
+    // The stream stands still. First come quiet changes, then changes that a filter holds back.
     let expected = |count: u64| {
         let identities = (1..=count).map(|number| format!("agent-{number}"));
         identities.collect::<Vec<String>>()
@@ -464,15 +464,15 @@ async fn a_lost_ring_behind_many_silent_changes_is_found(system: TestSystem) {
             system.advance_and_tick(RECOVERY).await;
         }
         let received = receiver.received();
-        let told = parameters(&received[2..], "Identity");
-        assert_eq!(told, expected(round), "filtered: {webhooks}");
+        let delivered = parameters(&received[2..], "Identity");
+        assert_eq!(delivered, expected(round), "filtered: {webhooks}");
     }
 }
 
-/// Conversations stand in shards of the time index; none is forgotten, on whichever side of midnight.
-/// How many ticks a busy machine may need for what one tick does on a quiet one.
+/// How many ticks a busy machine may need for the work of one tick on an idle machine.
 const TICKS_MAX: usize = 10;
 
+/// The shards of the time index hold conversations on both sides of midnight; the sweep forgets none.
 async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(system: TestSystem) {
     const CONVERSATIONS: u64 = 60;
     let receiver = hearing(&system).await;
@@ -505,7 +505,7 @@ async fn lost_rings_are_found_in_every_shard_and_on_both_sides_of_midnight(syste
     assert_eq!(receiver.received().len() as u64, CONVERSATIONS * 3);
 }
 
-/// In UTC: the time index begins a partition with every day.
+/// The time until midnight, in UTC: the time index begins a partition with every day.
 fn until_midnight(system: &TestSystem) -> Duration {
     let now = system.now();
     let number = |range: std::ops::Range<usize>| now[range].parse::<u64>().expect("a number");
@@ -513,7 +513,7 @@ fn until_midnight(system: &TestSystem) -> Duration {
     Duration::from_secs(86_400 - of_day)
 }
 
-/// Changes of the same moment stand on both sides of the cut. An answer to a batch is cut as well.
+/// Changes of the same moment stand on both sides of the cut. The table cuts an answer to a batch as well.
 async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSystem) {
     const CHANGED: usize = 24;
     let receiver = hearing(&system).await;
@@ -521,7 +521,7 @@ async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSy
     let mut expected = 0;
     for size in [1, 2, 3] {
         for number in 0..CHANGED {
-            // By REST, and by a message: the one is named by its entry, the other by its journal entry as well.
+            // By REST, and by a message: an entry names the first; an entry and a journal entry name the second.
             let form = [("FriendlyName", "cut")];
             let path = "/v1/Conversations";
             system.post_with_webhooks(path, &form).await.expect(201);
@@ -544,7 +544,7 @@ async fn lost_rings_are_found_wherever_the_list_of_changes_is_cut(system: TestSy
     }
 }
 
-/// Moves every change of the last minute to one of two neighbouring milliseconds. Many machines at once do the like.
+/// Moves every change of the last minute to one of two neighbouring milliseconds. Many concurrent machines have the same effect.
 async fn in_two_moments(system: &TestSystem) {
     let client = system.client();
     let past = system.app.clock.now() - Duration::from_secs(60);
@@ -570,13 +570,13 @@ async fn in_two_moments(system: &TestSystem) {
     }
 }
 
-/// A run looks for more a bounded number of times. Another run that a ring begins meanwhile leaves the work to it.
+/// The number of looks of a run has a bound. A run that a ring starts in the meantime leaves the work to the first run.
 async fn an_event_that_commits_during_a_run_is_delivered_though_the_run_ends(system: TestSystem) {
     const EVENTS: usize = 230;
     let created = system.post("/v1/Conversations", &[]).await.expect(201);
     let conversation = text(&created["sid"]);
     let path = format!("/v1/Conversations/{conversation}");
-    // Each event makes the next before it is answered.
+    // The endpoint makes the next change before it answers an event.
     let (maker, url) = (system.clone(), path.clone());
     let made = AtomicUsize::new(1);
     let receiver = Receiver::start(move |_| {
@@ -592,8 +592,8 @@ async fn an_event_that_commits_during_a_run_is_delivered_though_the_run_ends(sys
     system.set_post_webhook(&receiver.url(), &[]).await;
     rename(&system, &path, 0).await;
     system.run(&conversation).await;
-    let told = receiver.received().len();
-    assert!(told < EVENTS, "{told} in one run");
+    let delivered = receiver.received().len();
+    assert!(delivered < EVENTS, "{delivered} in one run");
     // The clock of the next second, long before the sweep; and of the one after it, on a slow machine.
     for _ in 0..3 {
         system.advance_and_tick(Duration::from_secs(1)).await;
@@ -628,13 +628,13 @@ async fn a_cursor_made_due_while_a_run_has_it_stays_due(system: TestSystem) {
     });
     assert!(made.is_some(), "it was not due");
     assert_eq!(due(&system).await, [sid]);
-    // Until a run has looked.
+    // A look of a run clears it.
     system.advance_and_tick(Duration::from_secs(1)).await;
     assert_eq!(due(&system).await, []);
     assert_eq!(receiver.received().len(), 1);
 }
 
-/// As a wake that was held up on its way leaves it.
+/// A wake that arrives after the purge leaves such cursors.
 async fn the_clock_looks_once_at_a_cursor_of_a_purged_conversation(system: TestSystem) {
     let sid = ConversationSid::parse(&format!("CH{:032x}", 7)).expect("a SID");
     let consumers = [
@@ -654,7 +654,7 @@ async fn the_clock_looks_once_at_a_cursor_of_a_purged_conversation(system: TestS
     assert_eq!(due(&system).await, []);
 }
 
-/// The conversations whose cursors are due by now, each once for each cursor.
+/// The conversations whose cursors are due by now, once for each cursor.
 async fn due(system: &TestSystem) -> Vec<ConversationSid> {
     let mut found = Vec::new();
     for shard in 0..SHARDS {
@@ -669,9 +669,9 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(30))
 }
 
-/// What falls due later is not read. Timers stand there for weeks.
+/// The clock does not read later due times. Timers stay there for weeks.
 async fn the_clock_reads_no_cursor_that_is_not_due(system: TestSystem) {
-    // On a day that does not end meanwhile.
+    // On a day that does not end during the test.
     let morning = until_midnight(&system) + Duration::from_secs(6 * 3_600);
     system.advance_and_tick(morning).await;
     let mut costs = Vec::new();
@@ -679,7 +679,7 @@ async fn the_clock_reads_no_cursor_that_is_not_due(system: TestSystem) {
         for _ in 0..40 {
             system.conversation(&[("Timers.Closed", "P30D")]).await;
         }
-        // The sweep comes by, and has nothing to do the next time.
+        // The first sweep reads the changes; the second has nothing to do.
         for _ in 0..2 {
             system.advance_and_tick(RECOVERY).await;
         }
@@ -692,8 +692,8 @@ async fn the_clock_reads_no_cursor_that_is_not_due(system: TestSystem) {
     assert_eq!(costs[0], costs[1]);
 }
 
-/// A transaction becomes visible piece by piece: a slot may be there before the one in front of it. Among the newest
-/// entries, and further back.
+/// A transaction becomes visible piece by piece: a slot may be visible before the slot in front of it. The gap is
+/// among the newest entries, and further back.
 async fn an_entry_behind_a_gap_waits_until_the_gap_closes(system: TestSystem) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
@@ -720,26 +720,28 @@ async fn an_entry_behind_a_gap_waits_until_the_gap_closes(system: TestSystem) {
         let gap = system
             .take_item(&format!("C#{conversation}"), missing)
             .await;
-        let heard = async || -> (Vec<String>, Vec<String>) {
-            let told = receiver.received();
-            let told = told.iter().filter_map(|told| told.parameter("Body"));
+        let delivered = async || -> (Vec<String>, Vec<String>) {
+            let received = receiver.received();
+            let bodies = received
+                .iter()
+                .filter_map(|received| received.parameter("Body"));
             let own = |body: &str| body.starts_with(&format!("{behind}: "));
-            let told = told.filter(|body| own(body)).map(str::to_owned).collect();
+            let events = bodies.filter(|body| own(body)).map(str::to_owned).collect();
             let sent = system.outbox().await;
             let sent = sent.iter().map(|sent| text(&sent["body"]));
-            (told, sent.filter(|body| own(body)).collect())
+            (events, sent.filter(|body| own(body)).collect())
         };
         let first = bodies[..1].to_vec();
         for _ in 0..2 {
             system.run(&conversation).await;
-            assert_eq!(heard().await, (first.clone(), first.clone()));
-            // The sweep looks at it too.
+            assert_eq!(delivered().await, (first.clone(), first.clone()));
+            // The sweep looks at the log too.
             system.advance_and_tick(RECOVERY).await;
-            assert_eq!(heard().await, (first.clone(), first.clone()));
+            assert_eq!(delivered().await, (first.clone(), first.clone()));
         }
         system.put_item(gap).await;
         system.run(&conversation).await;
-        assert_eq!(heard().await, (bodies.clone(), bodies));
+        assert_eq!(delivered().await, (bodies.clone(), bodies));
     }
 }
 
@@ -783,9 +785,9 @@ async fn an_unreadable_log_delays_no_other(system: TestSystem) {
         let before = receiver.received().len();
         system.advance_and_tick(RECOVERY).await;
         system.advance_and_tick(Duration::from_secs(60)).await;
-        let told = receiver.received().len() - before;
-        assert_eq!(told, 11 * 3, "{part}");
-        // Mended, it is told with the next ring.
+        let delivered = receiver.received().len() - before;
+        assert_eq!(delivered, 11 * 3, "{part}");
+        // After the repair, the next ring delivers the event.
         system.put_item(whole).await;
         system.run(poisoned).await;
         assert_eq!(receiver.received().len() - before, 12 * 3, "{part}");
@@ -799,7 +801,7 @@ async fn a_dispatcher_delivers_at_its_start_what_the_last_one_left(system: TestS
     system.message(&sid(1), ADA, OURS, "before").await;
     receiver.wait_for(3).await;
     let conversation = text(&only(system.conversations().await)["sid"]);
-    // Until the run has given its cursor back.
+    // Waits until the run has given its cursor back.
     system.run(&conversation).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     drop(running);
@@ -807,7 +809,7 @@ async fn a_dispatcher_delivers_at_its_start_what_the_last_one_left(system: TestS
         system.message(&sid(number), ADA, OURS, "meanwhile").await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(receiver.received().len(), 3, "nobody is there");
+    assert_eq!(receiver.received().len(), 3, "no dispatcher runs");
     let running = system.clone().start_dispatcher().await;
     let received = receiver.wait_for(6).await;
     let sequences = parameters(&received, "Sequence");
@@ -828,7 +830,7 @@ async fn a_dispatcher_continues_at_its_start_where_a_run_died(system: TestSystem
     drop(running);
     receiver.answer(|_| Reply::new(200, ""));
     let running = system.clone().start_dispatcher().await;
-    // The dead run's lease.
+    // The lease of the dead run ends.
     system.advance(Duration::from_secs(60));
     let received = receiver.wait_for(4).await;
     assert_eq!(parameters(&received, "Sequence"), ["0", "0", "1", "2"]);

@@ -1,4 +1,4 @@
-//! A stack to which nothing happens rests: it asks neither the table nor its stream.
+//! An idle stack rests: it calls neither the table nor its stream.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tests::wire::Wire;
 const WINDOW: Duration = Duration::from_secs(3);
 const WINDOWS_MAX: usize = 20;
 
-/// Waits for a window in which nothing is called.
+/// Waits for a window without a call.
 async fn wait_for_rest(wires: &[&Wire]) {
     let mut calls = Vec::new();
     for _ in 0..WINDOWS_MAX {
@@ -45,7 +45,7 @@ async fn an_idle_stack_makes_no_call_and_wakes_at_a_message() {
             .wait_for(2 + usize::try_from(number).expect("few"))
             .await;
     }
-    // A time comes without a write.
+    // Time passes without a write.
     let timers = [("Timers.Closed", "PT1H")];
     let conversation = system.conversation(&timers).await;
     wait_for_rest(&[&system.wire, &stream]).await;

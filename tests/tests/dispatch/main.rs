@@ -1,5 +1,5 @@
-//! What leaves by itself, through the real doors, on a real DynamoDB engine. Stream and clock are at work in many of these
-//! tests, and ask the engine without pause: in a process of their own, beside which no crowd waits for its turn.
+//! Deliveries, through the real doors, on a real DynamoDB engine. In many of these tests stream and clock run, and call the
+//! engine without pause. So they have their own process, in which no crowd waits for its turn.
 
 #[macro_use]
 extern crate tests;

@@ -1,5 +1,5 @@
-//! A number's own webhook that wants captured messages too (`InboundWebhook=always`): told as if no conversation had
-//! taken the message, and without any say in what becomes of it.
+//! A number's own webhook that wants captured messages too (`InboundWebhook=always`): it gets them as if no conversation
+//! held the pair, and its reply has no effect.
 
 use std::time::Duration;
 
@@ -56,11 +56,11 @@ async fn the_webhook_gets_a_captured_message_as_a_forwarded_one(system: TestSyst
         system.message(&sid(10 * number + 1), ADA, OURS, body).await;
         system.run(&conversation).await;
         let received = application.received();
-        let [forwarded, told] = &received[before..] else {
+        let [forwarded, captured] = &received[before..] else {
             panic!("{body:?}: {received:#?}");
         };
-        assert_same_but_for_the_message(forwarded, told, &sid(10 * number + 1));
-        assert_eq!(told.parameter("Body"), Some(body));
+        assert_same_but_for_the_message(forwarded, captured, &sid(10 * number + 1));
+        assert_eq!(captured.parameter("Body"), Some(body));
     }
     assert_eq!(system.messages(&conversation).await.len(), 3);
 }
@@ -207,7 +207,7 @@ async fn the_webhook_gets_no_captured_message_by_default(system: TestSystem) {
         system.run(&text(&conversation["sid"])).await;
     }
     assert_eq!(bodies(&application), Vec::<String>::new());
-    // What is unbound is told, whatever the switch says.
+    // The webhook gets unbound messages with each value of the switch.
     system.message(&sid(3), BOB, OURS, "unbound").await;
     assert_eq!(bodies(&application), ["unbound"]);
     change(&system, &[("InboundWebhook", "always")]).await;
@@ -245,7 +245,7 @@ async fn the_webhook_gets_each_inbound_message_once_and_no_other(system: TestSys
 
 async fn the_reply_of_the_webhook_has_no_effect(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
-    // What the carrier hears where no webhook says a word.
+    // The answer to the carrier without a webhook.
     system.number(OURS_2, &[]).await;
     let (silent, _) = system.bind(ADA, OURS_2).await;
     let expected: Response = system.message(&sid(99), ADA, OURS_2, "silent").await;
@@ -267,7 +267,7 @@ async fn the_reply_of_the_webhook_has_no_effect(system: TestSystem) {
     }
     application.answer(|_| Reply::new(200, ""));
     settle(&system, &conversation).await;
-    // Exactly what came in: nothing was edited, answered or rejected.
+    // The inbound texts: the reply edited, answered and rejected nothing.
     assert_eq!(system.bodies(&conversation).await, vec!["hello"; 7]);
     assert_eq!(system.bodies(&silent).await, ["silent"]);
     assert_eq!(system.outbox().await.len(), 0);
@@ -284,7 +284,7 @@ async fn a_long_reply_is_a_success_and_not_repeated(system: TestSystem) {
     assert_eq!(fallback.received().len(), 0);
 }
 
-/// The longer pause of the two that are asked for.
+/// The longer of the two pauses.
 async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
     let (application, conversation) = captured(&system).await;
     let fallback = answering().await;
@@ -323,7 +323,7 @@ async fn always_takes_effect_with_the_next_message(system: TestSystem) {
     system.message(&sid(2), ADA, OURS, "after").await;
     settle(&system, &conversation).await;
     assert_eq!(bodies(&application), ["after"]);
-    // Off and on again: no consumer is owed the messages in between.
+    // Off and on again: the webhook is not owed the messages in between.
     change(&system, &[("InboundWebhook", "unbound")]).await;
     system.message(&sid(3), ADA, OURS, "in between").await;
     change(&system, &[("InboundWebhook", "always")]).await;
@@ -359,7 +359,7 @@ async fn a_pending_message_is_dropped_when_the_url_is_removed(system: TestSystem
     settle(&system, &conversation).await;
     assert_eq!(bodies(&application), ["failed once"]);
     assert_eq!(system.messages(&conversation).await.len(), 2);
-    // The number may go altogether.
+    // The same after the number is deleted.
     change(&system, &[("SmsUrl", &sms(&application))]).await;
     application.answer(|_| Reply::new(500, ""));
     system.message(&sid(3), ADA, OURS, "failed too").await;
@@ -371,7 +371,7 @@ async fn a_pending_message_is_dropped_when_the_url_is_removed(system: TestSystem
     assert_eq!(bodies(&application), ["failed once", "failed too"]);
 }
 
-/// A URL that is put right gets what the wrong one did not take.
+/// The corrected URL gets the message that the wrong URL did not take.
 async fn a_pending_message_goes_to_the_numbers_present_url(system: TestSystem) {
     let (wrong, conversation) = captured(&system).await;
     wrong.answer(|_| Reply::new(404, ""));
@@ -392,11 +392,11 @@ async fn a_dead_webhook_is_tried_again_with_the_same_token_and_in_order(system: 
     for number in 1..=3 {
         let body = format!("message {number}");
         system.message(&sid(number), ADA, OURS, &body).await;
-        // It is not tried again with each message.
+        // A further message causes no attempt.
         system.run(&conversation).await;
     }
     assert_eq!(bodies(&application), ["message 1"]);
-    // After 5 s, and 30 s after that.
+    // The attempts are due after 5 s, and 30 s after that.
     system.advance_and_tick(Duration::from_secs(6)).await;
     assert_eq!(bodies(&application), ["message 1"; 2]);
     system.advance_and_tick(Duration::from_secs(20)).await;
@@ -425,7 +425,7 @@ async fn the_clock_delivers_what_waits(system: TestSystem) {
     application.answer(|_| Reply::new(503, ""));
     system.message(&sid(1), ADA, OURS, "one").await;
     application.wait_for(1).await;
-    // The note of it is on its way.
+    // The run still has to write the result.
     tokio::time::sleep(Duration::from_millis(500)).await;
     application.answer(|_| Reply::new(200, ""));
     system.advance_by_door("PT11M").await;
@@ -501,7 +501,7 @@ async fn a_dead_webhook_holds_up_neither_the_relay_nor_the_account(system: TestS
     assert_eq!(dead.received().len(), 1);
     assert_eq!(account.received().len(), 3);
     assert_eq!(system.outbox().await.len(), 3);
-    // Nor are these its concern.
+    // The number's webhook does not delay these either.
     account.answer(|_| Reply::new(500, ""));
     dead.answer(|_| Reply::new(200, ""));
     system.advance_and_tick(Duration::from_secs(10)).await;
@@ -536,7 +536,7 @@ async fn the_fallback_gets_the_message_after_the_url_fails(system: TestSystem) {
     assert_eq!(second.form(), expected);
     assert_eq!(second.token(), first.token());
     assert!(second.signed(TOKEN, &fallback), "{second:?}");
-    // Where it fails too, both are tried again.
+    // If the fallback fails too, the run calls both again later.
     application.answer(|_| Reply::new(500, ""));
     system.message(&sid(2), ADA, OURS, "hello again").await;
     system.run(&conversation).await;
@@ -555,10 +555,10 @@ async fn the_webhook_gets_the_published_text(system: TestSystem) {
     system.set_pre_webhook(&pre_action.url(), &[]).await;
     system.message(&sid(1), ADA, OURS, "damn").await;
     system.run(&conversation).await;
-    let told = one(&application);
-    assert_eq!(told.parameter("Body"), Some("d***"));
-    assert_eq!(told.parameter("From"), Some(ADA));
-    assert!(told.signed(TOKEN, &sms(&application)), "{told:?}");
+    let received = one(&application);
+    assert_eq!(received.parameter("Body"), Some("d***"));
+    assert_eq!(received.parameter("From"), Some(ADA));
+    assert!(received.signed(TOKEN, &sms(&application)), "{received:?}");
     assert_eq!(system.bodies(&conversation).await, ["d***"]);
 }
 
@@ -591,35 +591,35 @@ async fn a_run_killed_at_any_call_loses_nothing(system: TestSystem) {
             };
             killed = system.killed_at(nth, arrives, run).await;
             system.advance_and_tick(A_WHILE).await;
-            let mut told = application.received();
-            told.dedup_by_key(|told| told.token());
-            let told: Vec<_> = told
+            let mut received = application.received();
+            received.dedup_by_key(|received| received.token());
+            let bodies: Vec<_> = received
                 .iter()
-                .map(|told| told.parameter("Body").unwrap_or_default())
+                .map(|received| received.parameter("Body").unwrap_or_default())
                 .collect();
-            assert_eq!(told, expected, "killed at {nth}, arrives: {arrives}");
+            assert_eq!(bodies, expected, "killed at {nth}, arrives: {arrives}");
         }
         killed
     })
     .await;
 }
 
-/// Everything but what names the message and its receiver is the same.
+/// All parameters are the same, except those that name the message and its receiver.
 #[track_caller]
-fn assert_same_but_for_the_message(forwarded: &Received, told: &Received, sid: &str) {
+fn assert_same_but_for_the_message(forwarded: &Received, captured: &Received, sid: &str) {
     let mut expected = forwarded.form();
     for name in ["MessageSid", "SmsSid", "SmsMessageSid"] {
         expected.insert(name, sid);
     }
     expected.insert("To", OURS);
-    assert_eq!(told.form(), expected);
-    assert_eq!(told.parameters.len(), expected.len());
-    assert_eq!(told.method, forwarded.method);
-    assert_eq!(told.url, forwarded.url);
+    assert_eq!(captured.form(), expected);
+    assert_eq!(captured.parameters.len(), expected.len());
+    assert_eq!(captured.method, forwarded.method);
+    assert_eq!(captured.url, forwarded.url);
     for name in ["Content-Type", "Accept", "User-Agent"] {
-        assert_eq!(told.header(name), forwarded.header(name), "{name}");
+        assert_eq!(captured.header(name), forwarded.header(name), "{name}");
     }
-    assert_ne!(told.token(), forwarded.token());
+    assert_ne!(captured.token(), forwarded.token());
 }
 
 async fn answering() -> Receiver {
@@ -661,7 +661,7 @@ async fn number(system: &TestSystem) -> String {
     text(&list["incoming_phone_numbers"][0]["uri"])
 }
 
-/// Everything that could still come has come.
+/// Waits until no delivery is left.
 async fn settle(system: &TestSystem, conversation: &str) {
     for time in [Duration::ZERO, Duration::from_secs(40), A_WHILE] {
         system.advance_and_tick(time).await;
@@ -673,7 +673,7 @@ fn sms(application: &Receiver) -> String {
     format!("{}/sms", application.url())
 }
 
-/// The texts that an application was told, in order.
+/// The texts that an application got, in order.
 fn bodies(application: &Receiver) -> Vec<String> {
     let received = application.received();
     received
@@ -682,7 +682,7 @@ fn bodies(application: &Receiver) -> Vec<String> {
         .collect()
 }
 
-/// The one request that came.
+/// The only request that the webhook got.
 #[track_caller]
 fn one(application: &Receiver) -> Received {
     let received = application.received();

@@ -1,4 +1,4 @@
-//! Post-action webhooks: who is told what, in which order.
+//! Post-action webhooks: which events each gets, and in which order.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,22 +38,22 @@ on_the_embedded_engine!(
     an_account_without_a_webhook_writes_no_cursor,
 );
 
-/// The account's post-action webhook, which is always content.
+/// The account's post-action webhook, which accepts everything.
 async fn hearing(system: &TestSystem, fields: &[(&str, &str)]) -> Receiver {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&receiver.url(), fields).await;
     receiver
 }
 
-fn told(received: &[Received]) -> Vec<&str> {
+fn event_types(received: &[Received]) -> Vec<&str> {
     received
         .iter()
         .map(|received| received.parameter("EventType").unwrap_or_default())
         .collect()
 }
 
-/// Everything that a request says, by name. Of times, which must lie between `since` and now and have milliseconds,
-/// the seconds, as the REST API tells them, or `removed` where they are that of the removal; media as JSON.
+/// All parameters of a request, by name. Times must lie between `since` and now and have milliseconds; the result has
+/// their seconds, as the REST API does, or `removed` for the time of the removal. Media are JSON.
 #[track_caller]
 fn said(system: &TestSystem, since: &str, received: &Received) -> Value {
     assert_eq!(received.method, "POST");
@@ -87,8 +87,8 @@ fn said(system: &TestSystem, since: &str, received: &Received) -> Value {
     Value::Object(said.collect())
 }
 
-/// Lets the consumers of a conversation run, and says what the webhook was told since the last `count` requests.
-async fn heard(
+/// Runs the consumers of a conversation, and returns the requests after the first `count`.
+async fn run_and_read(
     system: &TestSystem,
     receiver: &Receiver,
     conversation: &str,
@@ -113,7 +113,7 @@ async fn the_webhook_gets_an_autocreated_conversation_in_order_and_signed(system
     assert!(system.message(&sid(2), ADA, OURS, "two").await.accepted());
     let received = receiver.wait_for(4).await;
     assert_eq!(
-        told(&received),
+        event_types(&received),
         [
             "onConversationAdded",
             "onParticipantAdded",
@@ -153,7 +153,7 @@ async fn the_events_of_an_autocreation_have_exactly_these_parameters(system: Tes
         let message = only(system.messages(&conversation).await);
         let (services, created) = (services(row), &row["date_created"]);
         assert_eq!(
-            heard(&system, &receiver, &conversation, &since, before).await,
+            run_and_read(&system, &receiver, &conversation, &since, before).await,
             [
                 with(
                     &services,
@@ -235,7 +235,7 @@ async fn the_event_of_a_captured_message_has_exactly_these_parameters(system: Te
         ("MediaUrl1", "https://media.example/two.pdf"),
         ("MediaContentType1", "application/pdf"),
     ];
-    // Without a body, with umlauts and pictures of faces, with media and without.
+    // Without a body, with umlauts and emoji, with media and without.
     for (number, source, ours, ada, body, media) in [
         (1, "SMS", OURS, ADA, "Grüße 👋 1 + 1 & more", &[][..]),
         (2, "SMS", OURS, ADA, "", &media[..]),
@@ -268,7 +268,7 @@ async fn the_event_of_a_captured_message_has_exactly_these_parameters(system: Te
             "EventType": "onMessageAdded",
             "Source": source,
             "RetryCount": "0",
-            // The conversation and its participant came before, quietly.
+            // The conversation and its participant were made before, quietly.
             "Sequence": (index + 2).to_string(),
             "ConversationSid": conversation,
             "MessagingServiceSid": row["messaging_service_sid"],
@@ -289,7 +289,7 @@ async fn the_event_of_a_captured_message_has_exactly_these_parameters(system: Te
             ]);
         }
         assert_eq!(
-            heard(&system, &receiver, &conversation, &since, before).await,
+            run_and_read(&system, &receiver, &conversation, &since, before).await,
             [expected]
         );
     }
@@ -317,12 +317,12 @@ async fn the_events_of_a_message_that_activates_a_conversation_have_exactly_thes
     system.advance(Duration::from_secs(2));
     system.message(&sid(1), ADA, OURS, "hello").await;
     let row = system.fetch_conversation(&conversation).await;
-    let heard = heard(&system, &receiver, &conversation, &since, 0).await;
-    assert_eq!(heard.len(), 2, "{heard:#?}");
-    assert_eq!(heard[0]["EventType"], "onMessageAdded");
-    assert_eq!(heard[0]["Sequence"], "3");
+    let events = run_and_read(&system, &receiver, &conversation, &since, 0).await;
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(events[0]["EventType"], "onMessageAdded");
+    assert_eq!(events[0]["Sequence"], "3");
     assert_eq!(
-        heard[1],
+        events[1],
         with(
             &services(&row),
             json!({
@@ -358,14 +358,14 @@ async fn the_events_of_a_conversation_have_exactly_these_parameters(system: Test
         )
     };
 
-    // Nothing but what every conversation has.
+    // Only the parameters that every conversation has.
     let created = system
         .post_with_webhooks("/v1/Conversations", &[])
         .await
         .expect(201);
     let bare = text(&created["sid"]);
     assert_eq!(
-        heard(&system, &receiver, &bare, &since, 0).await,
+        run_and_read(&system, &receiver, &bare, &since, 0).await,
         [with(
             &common("onConversationAdded", "0", &created),
             json!({
@@ -399,14 +399,14 @@ async fn the_events_of_a_conversation_have_exactly_these_parameters(system: Test
         "State": "inactive",
     });
     assert_eq!(
-        heard(&system, &receiver, &conversation, &since, 1).await,
+        run_and_read(&system, &receiver, &conversation, &since, 1).await,
         [with(
             &common("onConversationAdded", "0", &created),
             full.clone()
         )]
     );
 
-    // A name and a state in one change are two events of it.
+    // One change of a name and a state makes two events.
     system.advance(Duration::from_secs(2));
     let form = [("FriendlyName", "Ada Ltd"), ("State", "active")];
     let updated = system.post_with_webhooks(&path, &form).await.expect(200);
@@ -424,7 +424,7 @@ async fn the_events_of_a_conversation_have_exactly_these_parameters(system: Test
         })
     };
     assert_eq!(
-        heard(&system, &receiver, &conversation, &since, 2).await,
+        run_and_read(&system, &receiver, &conversation, &since, 2).await,
         [
             with(
                 &common("onConversationUpdated", "1", &updated),
@@ -437,13 +437,13 @@ async fn the_events_of_a_conversation_have_exactly_these_parameters(system: Test
         ]
     );
 
-    // What changes nothing is no event.
+    // A change without an effect makes no event.
     system.post_with_webhooks(&path, &form).await.expect(200);
     system.advance(Duration::from_secs(2));
     let closed = [("State", "closed")];
     let closed = system.post_with_webhooks(&path, &closed).await.expect(200);
     assert_eq!(
-        heard(&system, &receiver, &conversation, &since, 4).await,
+        run_and_read(&system, &receiver, &conversation, &since, 4).await,
         [with(
             &common("onConversationStateUpdated", "3", &closed),
             state(&closed, "active", "closed")
@@ -454,7 +454,7 @@ async fn the_events_of_a_conversation_have_exactly_these_parameters(system: Test
     system.delete_with_webhooks(&path).await.expect(204);
     let gone = json!({"DateUpdated": "removed", "DateRemoved": "removed", "State": "closed"});
     assert_eq!(
-        heard(&system, &receiver, &conversation, &since, 5).await,
+        run_and_read(&system, &receiver, &conversation, &since, 5).await,
         [with(
             &with(&common("onConversationRemoved", "4", &closed), named),
             gone
@@ -530,9 +530,9 @@ async fn the_events_of_participants_have_exactly_these_parameters(system: TestSy
         let removed = system.delete_with_webhooks(&participant).await;
         removed.expect(204);
         let changed = with(&who, json!({"Attributes": attributes}));
-        let heard = heard(&system, &receiver, &conversation, &since, before).await;
+        let events = run_and_read(&system, &receiver, &conversation, &since, before).await;
         assert_eq!(
-            heard,
+            events,
             [
                 with(
                     &with(&common("onParticipantAdded", sequence), who),
@@ -601,7 +601,7 @@ async fn the_events_of_messages_have_exactly_these_parameters(system: TestSystem
                 }),
             )
         };
-        // What is pending is told as it was.
+        // A pending event keeps its old values.
         system.run(&conversation).await;
         let message = format!("{messages}/{}", text(&added["sid"]));
         system.advance(Duration::from_secs(2));
@@ -611,9 +611,9 @@ async fn the_events_of_messages_have_exactly_these_parameters(system: TestSystem
         system.advance(Duration::from_secs(2));
         system.delete_with_webhooks(&message).await.expect(204);
         let edited = json!({"Body": "hello!", "Attributes": attributes});
-        let heard = heard(&system, &receiver, &conversation, &since, before).await;
+        let events = run_and_read(&system, &receiver, &conversation, &since, before).await;
         assert_eq!(
-            heard,
+            events,
             [
                 with(
                     &common("onMessageAdded", sequence),
@@ -684,7 +684,7 @@ async fn a_url_keeps_its_query_and_neither_credentials_nor_fragment_are_signed(s
     }
 }
 
-/// Told late, an event still says what was then.
+/// A late event still has the values of its time.
 async fn an_event_does_not_show_later_changes(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     let conversation = system.conversation(&[]).await;
@@ -707,7 +707,7 @@ async fn an_event_does_not_show_later_changes(system: TestSystem) {
     system.run(&conversation).await;
     let received = receiver.received();
     assert_eq!(
-        told(&received),
+        event_types(&received),
         [
             "onConversationUpdated",
             "onMessageAdded",
@@ -748,12 +748,12 @@ async fn a_rest_change_causes_an_event_only_on_request(system: TestSystem) {
     }
     system.delete(&message).await.expect(204);
     system.run(&conversation).await;
-    assert_eq!(told(&receiver.received()), [""; 0]);
-    // A carrier's message always is told; it is the tenth event.
+    assert_eq!(event_types(&receiver.received()), [""; 0]);
+    // The message of a carrier always makes an event, here the tenth.
     system.message(&sid(1), ADA, OURS, "hello").await;
     system.run(&conversation).await;
     let received = receiver.received();
-    assert_eq!(told(&received), ["onMessageAdded"]);
+    assert_eq!(event_types(&received), ["onMessageAdded"]);
     assert_eq!(received[0].parameter("Sequence"), Some("9"));
     system.delete(&participant).await.expect(204);
     system.delete(&path).await.expect(204);
@@ -775,7 +775,7 @@ async fn the_webhook_gets_only_events_of_its_filter(system: TestSystem) {
     system.run(&conversation).await;
     let received = receiver.received();
     assert_eq!(
-        told(&received),
+        event_types(&received),
         ["onParticipantAdded", "onMessageAdded", "onMessageAdded"]
     );
     assert_eq!(parameters(&received, "Sequence"), ["1", "2", "3"]);
@@ -800,14 +800,17 @@ async fn a_later_filter_brings_no_old_events(system: TestSystem) {
     system.message(&sid(5), ADA, OURS, "five").await;
     system.run(&conversation).await;
     let received = receiver.received();
-    assert_eq!(told(&received), ["onParticipantAdded", "onMessageAdded"]);
+    assert_eq!(
+        event_types(&received),
+        ["onParticipantAdded", "onMessageAdded"]
+    );
     assert_eq!(received[1].parameter("Body"), Some("five"));
 }
 
 async fn a_webhook_gets_no_event_from_before_it_was_set(system: TestSystem) {
     system.autocreation(OURS).await;
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
-    // A conversation with a change after the webhook's coming, and one without; both with a run in between.
+    // One conversation has a change after the webhook was set, one has none; both have a run in between.
     for (number, from) in [(1, ADA), (2, BOB)] {
         system.message(&sid(number), from, OURS, "before").await;
     }
@@ -830,7 +833,7 @@ async fn a_webhook_gets_no_event_from_before_it_was_set(system: TestSystem) {
         system.run(conversation).await;
     }
     let received = receiver.received();
-    assert_eq!(told(&received), ["onMessageAdded"]);
+    assert_eq!(event_types(&received), ["onMessageAdded"]);
     assert_eq!(received[0].parameter("Body"), Some("after"));
     assert_eq!(received[0].parameter("Sequence"), Some("3"));
 }
@@ -851,10 +854,10 @@ async fn a_removed_webhook_gets_no_event(system: TestSystem) {
 async fn a_webhook_set_again_gets_no_event_from_in_between(system: TestSystem) {
     let receiver = hearing(&system, &[]).await;
     system.autocreation(OURS).await;
-    system.message(&sid(1), ADA, OURS, "told").await;
+    system.message(&sid(1), ADA, OURS, "during").await;
     let conversation = text(&only(system.conversations().await)["sid"]);
     system.run(&conversation).await;
-    // Pending when the webhook goes, and while there is none.
+    // Events that are pending when the webhook is removed, and events while there is none.
     system.message(&sid(2), ADA, OURS, "pending").await;
     system.set_post_webhook("", &[]).await;
     for number in 3..6 {
@@ -866,7 +869,7 @@ async fn a_webhook_set_again_gets_no_event_from_in_between(system: TestSystem) {
     system.message(&sid(6), ADA, OURS, "after").await;
     system.run(&conversation).await;
     let received = receiver.received();
-    assert_eq!(parameters(&received, "Body"), ["", "", "told", "after"]);
+    assert_eq!(parameters(&received, "Body"), ["", "", "during", "after"]);
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "2", "7"]);
 }
 
@@ -885,7 +888,7 @@ async fn waiting_events_go_to_the_new_url(system: TestSystem) {
     assert_eq!(old.received().len(), 1);
     let received = new.received();
     assert_eq!(
-        told(&received),
+        event_types(&received),
         [
             "onConversationAdded",
             "onParticipantAdded",
@@ -896,15 +899,15 @@ async fn waiting_events_go_to_the_new_url(system: TestSystem) {
     assert_eq!(parameters(&received, "RetryCount"), ["1", "0", "0"]);
 }
 
-/// The webhook's cursor is never written; those of the others only once in a few slots, so that what they have nothing
-/// to do with need not be read again.
+/// No run writes the webhook's cursor. A run writes those of the other consumers once in a few slots, so that later runs
+/// do not read entries again that owe nothing.
 async fn an_account_without_a_webhook_writes_no_cursor(system: TestSystem) {
     const MESSAGES: u64 = 12;
     let written: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = written.clone();
     system.wire.fail_by(move |operation, body| {
         if operation == "UpdateItem" {
-            let mut log = log.lock().expect("nobody panics with it in hand");
+            let mut log = log.lock().expect("no holder panics");
             log.push(body.to_owned());
         }
         None
@@ -918,7 +921,7 @@ async fn an_account_without_a_webhook_writes_no_cursor(system: TestSystem) {
     let conversation = text(&only(system.conversations().await)["sid"]);
     let kept = system.sort_keys(&conversation).await;
     assert!(!kept.contains(&"KP".to_owned()), "{kept:?}");
-    let written = written.lock().expect("nobody panics with it in hand");
+    let written = written.lock().expect("no holder panics");
     assert!(!written.iter().any(|body| body.contains("\"KP\"")));
     assert!(written.len() as u64 <= MESSAGES / 2, "{written:#?}");
 }
@@ -971,7 +974,7 @@ async fn the_webhook_gets_changes_of_all_kinds_in_their_order(system: TestSystem
         "onConversationRemoved",
     ];
     let received = receiver.wait_for(expected.len()).await;
-    assert_eq!(told(&received), expected);
+    assert_eq!(event_types(&received), expected);
     for (sequence, received) in received.iter().enumerate() {
         let sequence = sequence.to_string();
         assert_eq!(received.parameter("Sequence"), Some(sequence.as_str()));
@@ -1009,7 +1012,7 @@ async fn the_webhook_gets_a_crowd_of_messages_in_order_and_each_once(system: Tes
     let bodies = system.bodies(&conversation).await;
     let count = 2 + bodies.len();
     receiver.wait_for(count).await;
-    // Nothing comes on top, though every ring is over by now.
+    // No further request came, and every ring is over.
     system.run(&conversation).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let received = receiver.received();

@@ -1,5 +1,5 @@
-//! Post-action webhooks that fail, and a dispatch that dies: what must be told is told, in its order, at the latest when
-//! all is well again.
+//! Post-action webhooks that fail, and runs that die: every endpoint gets its events, in order, at the latest after all
+//! faults have ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ on_the_embedded_engine!(
     a_delivery_to_a_url_without_a_server_is_repeated,
 );
 
-/// Longer than any lease, and than the sweep lies behind.
+/// Longer than any lease, and than the distance of the sweep.
 const RECOVERY: Duration = Duration::from_secs(360);
 
 fn of_conversation(received: &[Received], conversation: &str) -> Vec<Received> {
@@ -50,10 +50,10 @@ fn of_conversation(received: &[Received], conversation: &str) -> Vec<Received> {
         .collect()
 }
 
-/// What was told of a conversation is all of its `count` events in their order; what was told again was told with the
-/// same token, and before anything later.
+/// Asserts that the endpoint got all `count` events of a conversation in their order. A repeated delivery has the same
+/// token, and comes before any later event.
 #[track_caller]
-fn assert_told_in_order(received: &[Received], conversation: &str, count: usize) {
+fn assert_delivered_in_order(received: &[Received], conversation: &str, count: usize) {
     let own = of_conversation(received, conversation);
     let mut tokens: BTreeMap<usize, String> = BTreeMap::new();
     let mut last = 0;
@@ -70,15 +70,15 @@ fn assert_told_in_order(received: &[Received], conversation: &str, count: usize)
         assert_eq!(*token, received.token(), "event {sequence}");
     }
     let all: Vec<usize> = (0..count).collect();
-    let told: Vec<usize> = tokens.keys().copied().collect();
-    assert_eq!(told, all, "of {conversation}");
+    let delivered: Vec<usize> = tokens.keys().copied().collect();
+    assert_eq!(delivered, all, "of {conversation}");
     let mut distinct: Vec<&String> = tokens.values().collect();
     distinct.sort();
     distinct.dedup();
     assert_eq!(distinct.len(), count);
 }
 
-/// A conversation that a message makes: three events.
+/// A conversation that a message makes, with three events.
 async fn created(system: &TestSystem, number: u64) -> String {
     let from = format!("+1555100{number:04}");
     let answer = system.message(&sid(number), &from, OURS, "hello").await;
@@ -104,7 +104,7 @@ async fn a_failed_delivery_is_repeated_with_the_same_token(system: TestSystem) {
         .await
         .expect(201);
     receiver.wait_for(1).await;
-    // A run that has told is not yet one that has said when to try again.
+    // After the delivery, the run still has to write when to try again.
     for _ in 0..200 {
         if receiver.received().len() >= 3 {
             break;
@@ -143,7 +143,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_follows(system: TestSyste
     system.run(&conversation).await;
     assert_eq!(receiver.received().len(), 1);
     for (attempts, delay_s) in (1..).zip(RETRY_DELAYS_S) {
-        // Before its time no run tries again, in spite of rings, clock and sweep.
+        // Before its due time no run tries again, in spite of rings, clock and sweep.
         let delay = Duration::from_secs(delay_s.unsigned_abs());
         let early = delay * 6 / 10;
         system.advance_and_tick(early).await;
@@ -157,7 +157,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_follows(system: TestSyste
         if system.app.clock.now() < failed + delay {
             assert_eq!(receiver.received().len() as u64, attempts, "{delay_s}");
         }
-        // At its time, and a tenth at most, it is.
+        // At its due time, and at most a tenth later, a run tries again.
         failed = system.app.clock.now() + (delay / 2);
         system
             .advance_and_tick(delay / 2 + Duration::from_secs(1))
@@ -173,7 +173,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_follows(system: TestSyste
     assert_eq!(parameters(tried, "RetryCount"), counts);
     let tokens: Vec<String> = tried.iter().map(Received::token).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
-    // But for how often it was tried, each attempt says the same.
+    // All attempts have the same parameters, except for the count of retries.
     for attempt in tried {
         let mut said = attempt.form();
         said.remove("RetryCount");
@@ -191,7 +191,7 @@ async fn pauses_grow_for_a_day_and_then_the_next_event_follows(system: TestSyste
     assert!(rest.iter().all(|received| received.token() != tokens[0]));
 }
 
-/// By the local stack's door: a jump makes the attempts that time would have made.
+/// Through the local stack's clock: a jump makes the attempts that passing time would make.
 async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
     let failure = || Reply::new(500, "").after(Duration::from_millis(100));
     let receiver = Receiver::start(move |_| failure()).await;
@@ -210,26 +210,26 @@ async fn a_clock_that_jumps_stops_at_every_attempt(system: TestSystem) {
     };
     for (jump, seconds) in [("PT1H", 3_600.0), ("PT14H", 54_000.0)] {
         system.advance_by_door(jump).await;
-        let told = receiver.received();
+        let received = receiver.received();
         let counts: Vec<String> = (0..within(seconds))
             .map(|count| count.to_string())
             .collect();
-        assert_eq!(parameters(&told, "RetryCount"), counts, "{jump}");
+        assert_eq!(parameters(&received, "RetryCount"), counts, "{jump}");
     }
     // The last attempt at the first event, and the first at the second.
     system.advance_by_door("PT12H").await;
-    let told = receiver.received();
-    let second = told
+    let received = receiver.received();
+    let second = received
         .iter()
-        .filter(|told| told.parameter("Sequence") == Some("1"));
+        .filter(|received| received.parameter("Sequence") == Some("1"));
     assert!(second.count() >= 1);
-    let first = told
+    let first = received
         .iter()
-        .filter(|told| told.parameter("Sequence") == Some("0"));
+        .filter(|received| received.parameter("Sequence") == Some("0"));
     assert_eq!(first.count(), RETRY_DELAYS_S.len() + 1);
 }
 
-/// What is passed over leaves its failures behind.
+/// The next event does not inherit the failures.
 async fn attempts_are_counted_for_each_event(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
@@ -252,7 +252,7 @@ async fn attempts_are_counted_for_each_event(system: TestSystem) {
     let last = &received[3];
     assert_eq!(last.parameter("EventType"), Some("onMessageAdded"));
     assert_eq!(last.parameter("RetryCount"), Some("0"), "its own attempts");
-    // And its own pauses: the first is 5 s.
+    // It has its own pauses: the first is 5 s.
     receiver.answer(|_| Reply::new(200, ""));
     system.advance_and_tick(Duration::from_secs(6)).await;
     let received = receiver.received();
@@ -278,7 +278,7 @@ async fn a_webhook_set_anew_does_not_wait_for_the_failures_of_the_old_one(system
     system.set_post_webhook(&new.url(), &[]).await;
     system.message(&sid(1), "+15551000000", OURS, "after").await;
     system.run(&conversation).await;
-    // Two hours to go until the old one's next attempt: more than anybody should wait for something else.
+    // The old endpoint's next attempt is due in two hours. The new endpoint must not wait for it.
     system.advance_and_tick(RECOVERY).await;
     let received = new.received();
     assert_eq!(parameters(&received, "Body"), ["after"]);
@@ -293,7 +293,8 @@ async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
         let at = system.app.clock.now() + Duration::from_secs(seconds);
         at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     };
-    // What it says, how long nothing comes, and when it has come; the pause without it is 5 s.
+    // The header, the time without an attempt, and the time by which the attempt has come; the pause without the header is
+    // 5 s.
     let cases = [
         ("60".to_owned(), 58, 67),
         ("3600".to_owned(), 3_590, 3_961),
@@ -305,7 +306,7 @@ async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
         (String::new(), 3, 6),
         ("1e9".to_owned(), 3, 6),
         ("99999999999999999999999".to_owned(), 3, 31_682),
-        // Dates count from when they are read: now.
+        // A date counts from the time at which the run reads it: now.
         (http_date(120), 110, 134),
         (http_date(0), 3, 6),
     ];
@@ -319,7 +320,7 @@ async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
         conversations.push(conversation);
     }
     receiver.answer(|_| Reply::new(200, ""));
-    // On a busy machine the first has failed long before the last.
+    // On a busy machine the first attempt fails long before the last.
     let ended = system.app.clock.now();
     let early = |seconds: &u64| began + Duration::from_secs(*seconds);
     let late = |seconds: &u64| ended + Duration::from_secs(*seconds);
@@ -333,16 +334,16 @@ async fn a_retry_waits_at_least_as_long_as_retry_after(system: TestSystem) {
         system
             .advance_and_tick(left.try_into().unwrap_or_default())
             .await;
-        let told = receiver.received();
+        let received = receiver.received();
         let now = system.app.clock.now();
         for ((says, first, last), conversation) in cases.iter().zip(&conversations) {
-            let told = of_conversation(&told, conversation).len();
-            // Nothing comes for another two seconds; the look itself takes time.
+            let received = of_conversation(&received, conversation).len();
+            // No attempt comes within two further seconds; the look itself takes time.
             if now <= early(first) + Duration::from_secs(1) {
-                assert_eq!(told, 1, "{says:?} at {now}, since {began}");
+                assert_eq!(received, 1, "{says:?} at {now}, since {began}");
             }
             if instant >= late(last) {
-                assert_eq!(told, 4, "{says:?} at {now}, since {ended}");
+                assert_eq!(received, 4, "{says:?} at {now}, since {ended}");
             }
         }
     }
@@ -380,7 +381,7 @@ async fn a_conversation_that_fails_holds_up_no_other(system: TestSystem) {
     receiver.wait_for(1 + 8 * 3).await;
     assert!(began.elapsed() < 8 * SLOW, "{:?}", began.elapsed());
     for other in &others {
-        assert_told_in_order(&receiver.received(), other, 3);
+        assert_delivered_in_order(&receiver.received(), other, 3);
     }
     assert_eq!(of_conversation(&receiver.received(), &failing).len(), 1);
 }
@@ -399,14 +400,14 @@ async fn a_delivery_without_a_success_is_repeated_and_no_redirect_is_followed(sy
         let url = elsewhere.url();
         receiver.answer(move |_| Reply::new(status, "").with("Location", url.clone()));
         system.run(&conversation).await;
-        let told = of_conversation(&receiver.received(), &conversation).len();
-        assert_eq!(told, 1, "{status} holds up what follows");
+        let received = of_conversation(&receiver.received(), &conversation).len();
+        assert_eq!(received, 1, "{status} delays the later events");
         conversations.push(conversation);
     }
     receiver.answer(|_| Reply::new(200, ""));
     system.advance_and_tick(Duration::from_secs(6)).await;
     for conversation in &conversations {
-        assert_told_in_order(&receiver.received(), conversation, 3);
+        assert_delivered_in_order(&receiver.received(), conversation, 3);
         let own = of_conversation(&receiver.received(), conversation);
         assert_eq!(parameters(&own, "RetryCount"), ["0", "1", "0", "0"]);
     }
@@ -424,7 +425,7 @@ async fn every_2xx_status_with_any_body_is_a_success(system: TestSystem) {
         Reply::new(202, ""),
         Reply::new(204, ""),
         Reply::json("{\"body\":"),
-        // A success is not tried again.
+        // A success causes no further attempt.
         Reply::new(200, "").with("Retry-After", "60"),
         Reply::new(200, huge),
     ]) {
@@ -441,8 +442,8 @@ async fn every_2xx_status_with_any_body_is_a_success(system: TestSystem) {
     }
 }
 
-/// A server that does with a connection what the friendly name in the request asks for, the first time; from the second
-/// time on it answers. It remembers who asked when.
+/// A server that misbehaves on the first request for a friendly name as that name says, and answers the later ones. It
+/// notes each request and its time.
 struct Rogue {
     url: String,
     came: Arc<std::sync::Mutex<Vec<(String, Instant)>>>,
@@ -497,7 +498,7 @@ impl Rogue {
             }
         };
         let again = {
-            let mut log = log.lock().expect("nobody panics with it in hand");
+            let mut log = log.lock().expect("no holder panics");
             let again = log.iter().any(|(who, _)| *who == wanted);
             log.push((wanted.clone(), Instant::now()));
             again
@@ -505,7 +506,7 @@ impl Rogue {
         let headers = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
         let forever = Duration::from_secs(3_600);
         match wanted.as_str() {
-            // A success as soon as its headers are there, the first time too.
+            // The status and the headers alone are a success, the first time too.
             "drip" | "hang_in_body" => {
                 stream.write_all(headers.as_bytes()).await?;
                 for _ in 0..600 {
@@ -543,7 +544,7 @@ impl Rogue {
     }
 
     fn came(&self, who: &str) -> Vec<Instant> {
-        let came = self.came.lock().expect("nobody panics with it in hand");
+        let came = self.came.lock().expect("no holder panics");
         came.iter()
             .filter(|(name, _)| name == who)
             .map(|(_, at)| *at)
@@ -589,11 +590,11 @@ async fn a_misbehaving_server_gets_its_event_in_the_end(system: TestSystem) {
         assert_eq!(rogue.came(kind).len(), 1, "{kind} was a success");
     }
     for kind in failing {
-        assert_eq!(rogue.came(kind).len(), 2, "{kind} is told again");
+        assert_eq!(rogue.came(kind).len(), 2, "{kind} gets the event again");
     }
     system.advance_and_tick(RECOVERY).await;
     for kind in fine.into_iter().chain(failing) {
-        assert!(rogue.came(kind).len() <= 2, "{kind} has heard it");
+        assert!(rogue.came(kind).len() <= 2, "{kind} has the event");
     }
 }
 
@@ -607,7 +608,7 @@ async fn a_delivery_to_a_url_without_a_server_is_repeated(system: TestSystem) {
     for (number, url) in (0..).zip([
         "http://does-not-exist.invalid/",
         &refusing,
-        // Speaks HTTP, and no TLS.
+        // A server that speaks HTTP without TLS.
         &receiver.url().replace("http:", "https:"),
     ]) {
         system.set_post_webhook(url, &[]).await;
@@ -648,7 +649,7 @@ async fn a_fault_at_any_call_of_a_run_loses_and_doubles_nothing(system: TestSyst
             let met = Arc::new(AtomicUsize::new(0));
             let meets = met.clone();
             system.wire.fail_by(move |operation, _| {
-                // Reads know nothing of transactions in their way.
+                // A read can't fail by a transaction.
                 let read = operation != "UpdateItem" && fault == Fault::TransactionConflict;
                 let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
                 (call == nth as usize && !read).then(|| {
@@ -660,8 +661,8 @@ async fn a_fault_at_any_call_of_a_run_loses_and_doubles_nothing(system: TestSyst
             system.wire.heal();
             came_to_it |= met.load(Ordering::SeqCst) > 0;
             let own = of_conversation(&receiver.received(), &conversation);
-            let told = parameters(&own, "Sequence");
-            assert_eq!(told, ["0", "1", "2"], "{fault:?} at call {nth}");
+            let received = parameters(&own, "Sequence");
+            assert_eq!(received, ["0", "1", "2"], "{fault:?} at call {nth}");
         }
         assert!(came_to_it, "{fault:?}");
     }
@@ -692,9 +693,9 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
     system.advance_and_tick(RECOVERY).await;
     let received = receiver.received();
     for conversation in &conversations {
-        assert_told_in_order(&received, conversation, 3);
+        assert_delivered_in_order(&received, conversation, 3);
     }
-    // Nothing more comes, and what comes then is told.
+    // No further event comes, except for new changes.
     system.advance_and_tick(RECOVERY).await;
     assert_eq!(receiver.received().len(), received.len());
     for (number, conversation) in (0..).zip(&conversations) {
@@ -703,7 +704,7 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
             .message(&sid(1_000 + number), &from, OURS, "more")
             .await;
         system.run(conversation).await;
-        assert_told_in_order(&receiver.received(), conversation, 4);
+        assert_delivered_in_order(&receiver.received(), conversation, 4);
     }
 }
 
@@ -731,11 +732,11 @@ async fn a_run_killed_during_a_delivery_repeats_it_with_the_same_token(system: T
     system.advance_and_tick(RECOVERY).await;
     let received = receiver.received();
     assert_eq!(parameters(&received, "Sequence"), ["0", "1", "1", "2"]);
-    assert_told_in_order(&received, &conversation, 3);
+    assert_delivered_in_order(&received, &conversation, 3);
 }
 
-/// Sweep, wake, hand-off and run: what dies on the way leaves its work to the next.
-/// At any call about the conversation whose ring was lost, or about how far the sweep has come.
+/// Sweep, wake, hand-off and run: a process that dies leaves its work to the next one. It dies at any call about the
+/// conversation whose ring was lost, or about the mark of the sweep.
 async fn a_clock_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
     let receiver = Receiver::start(|_| Reply::new(200, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
@@ -748,23 +749,23 @@ async fn a_clock_that_is_killed_at_any_call_loses_nothing(system: TestSystem) {
             let mark = operation == "PutItem" && body.contains("SW#");
             mark || body.contains(&about)
         };
-        // The last call arrives, or does not.
+        // The last call arrives, or it does not.
         let (tick, arrives) = (system.tick(), nth % 2 == 0);
         let killed = system.killed_at_call(counts, nth, arrives, tick).await;
         system.advance_and_tick(RECOVERY).await;
-        assert_told_in_order(&receiver.received(), &conversation, 3);
+        assert_delivered_in_order(&receiver.received(), &conversation, 3);
         killed
     })
     .await;
 }
 
-/// More than is read at once is owed since longer than the sweep looks back.
+/// The endpoint is owed more events than one read has, since before the time at which the sweep begins.
 async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSystem) {
     const BACKLOG: u64 = 70;
     let receiver = Receiver::start(|_| Reply::new(500, "")).await;
     system.set_post_webhook(&receiver.url(), &[]).await;
     system.autocreation(OURS).await;
-    // Killed at what comes after that many moves of the cursor.
+    // The run dies at the call after so many moves of the cursor.
     let kills = [20, 51, 52, 53, 54];
     let mut conversations = Vec::new();
     for (place, _) in (0..).zip(kills) {
@@ -801,7 +802,7 @@ async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSys
         }
         system.wire.heal();
     }
-    // No ring comes; only time goes by.
+    // No ring comes; only time passes.
     for _ in 0..3 {
         system.advance_and_tick(RECOVERY).await;
     }
@@ -813,6 +814,6 @@ async fn a_long_backlog_survives_a_run_that_is_killed_on_its_way(system: TestSys
             .and_then(|received| received.parameter("Sequence"));
         let all = (BACKLOG + 2).to_string();
         assert_eq!(last, Some(all.as_str()), "killed after {kill} moves");
-        assert_told_in_order(&received, conversation, BACKLOG as usize + 3);
+        assert_delivered_in_order(&received, conversation, BACKLOG as usize + 3);
     }
 }

@@ -97,7 +97,7 @@ async fn a_sent_message_has_exactly_the_documented_fields(system: TestSystem) {
             "conversation_sid": conversation,
         })
     };
-    // Oldest first; of one message's copies, any.
+    // Oldest first; the copies of one message have no order.
     assert_eq!(sent.len(), 3, "{sent:#?}");
     assert_eq!(sent[0], item(BOB, OURS_2, 0));
     let mut second = sent[1..].to_vec();
@@ -123,7 +123,7 @@ async fn a_message_from_whatsapp_reaches_the_others_each_on_its_channel(system: 
     let (ours, carol) = (format!("whatsapp:{OURS}"), format!("whatsapp:{CAROL}"));
     let conversation = two(&system).await;
     system.number(&ours, &[]).await;
-    // The same number and channel prefix apart: two addresses, two participants.
+    // Two addresses that differ by the channel's prefix alone: two participants.
     let ada = format!("whatsapp:{ADA}");
     for address in [&carol, &ada] {
         system
@@ -150,9 +150,9 @@ async fn a_message_by_rest_reaches_everyone_but_its_author(system: TestSystem) {
     chat(&system, &conversation, "carol").await;
     for (author, expected) in [
         ("system", vec![(OURS, ADA), (OURS_2, BOB)]),
-        ("nobody we know", vec![(OURS, ADA), (OURS_2, BOB)]),
+        ("a stranger", vec![(OURS, ADA), (OURS_2, BOB)]),
         ("carol", vec![(OURS, ADA), (OURS_2, BOB)]),
-        // An address of ours is no participant's.
+        // No participant has an address of ours.
         (OURS, vec![(OURS, ADA), (OURS_2, BOB)]),
         (ADA, vec![(OURS_2, BOB)]),
         (BOB, vec![(OURS, ADA)]),
@@ -161,7 +161,7 @@ async fn a_message_by_rest_reaches_everyone_but_its_author(system: TestSystem) {
         system.run(&conversation).await;
         assert_eq!(pairs(&system.outbox().await, author), expected, "{author}");
     }
-    // Without an author it is the system's.
+    // Without an author, the author is the system.
     let form = [("Body", "unsigned")];
     let path = format!("/v1/Conversations/{conversation}/Messages");
     system.post(&path, &form).await.expect(201);
@@ -174,8 +174,8 @@ async fn a_message_by_rest_reaches_everyone_but_its_author(system: TestSystem) {
 
 async fn a_message_by_rest_is_relayed_with_webhooks_or_without(system: TestSystem) {
     let conversation = two(&system).await;
-    let told = Receiver::start(|_| Reply::new(200, "")).await;
-    system.set_post_webhook(&told.url(), &[]).await;
+    let webhook = Receiver::start(|_| Reply::new(200, "")).await;
+    system.set_post_webhook(&webhook.url(), &[]).await;
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let quiet = [("Body", "quiet")];
     system.post(&path, &quiet).await.expect(201);
@@ -186,9 +186,9 @@ async fn a_message_by_rest_is_relayed_with_webhooks_or_without(system: TestSyste
     for address in [ADA, BOB] {
         assert_eq!(bodies(&sent, address), ["quiet", "loud"]);
     }
-    let told = told.received();
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert_eq!(told[0].parameter("Body"), Some("loud"));
+    let received = webhook.received();
+    assert_eq!(received.len(), 1, "{received:#?}");
+    assert_eq!(received[0].parameter("Body"), Some("loud"));
 }
 
 async fn an_author_under_two_proxies_gets_neither_copy(system: TestSystem) {
@@ -298,7 +298,7 @@ async fn an_answer_by_rest_reaches_the_consumer_of_an_autocreated_conversation(s
     answered(&system).await;
 }
 
-/// The simulator receives on such an address; what is sent from it is kept there like any other.
+/// The simulator receives on such an address, and keeps messages from it like any other.
 async fn an_address_configuration_alone_is_enough_to_answer(system: TestSystem) {
     let system = system.start_dispatcher().await;
     system.autocreation(OURS).await;
@@ -316,7 +316,7 @@ async fn answered(system: &TestSystem) {
 }
 
 async fn the_participants_at_the_commit_of_a_message_get_it(system: TestSystem) {
-    // All is committed before the relay comes to any of it.
+    // All changes commit before the relay runs.
     let conversation = two(&system).await;
     system.number(OURS_3, &[]).await;
     let participants = system.participants(&conversation).await;
@@ -327,7 +327,9 @@ async fn the_participants_at_the_commit_of_a_message_get_it(system: TestSystem) 
     system.message(&sid(1), ADA, OURS, "Bob is here").await;
     let path = format!("/v1/Conversations/{conversation}/Participants/{bob}");
     system.delete(&path).await.expect(204);
-    system.message(&sid(2), ADA, OURS, "nobody is here").await;
+    system
+        .message(&sid(2), ADA, OURS, "no other participant")
+        .await;
     system
         .add_participant(&conversation, CAROL, OURS_3)
         .await
@@ -372,7 +374,7 @@ async fn an_edit_sends_nothing(system: TestSystem) {
     settle(&system, &conversation).await;
     let sent = system.outbox().await;
     assert_eq!(sent.len(), 2, "{sent:#?}");
-    // What comes next is not held up by it.
+    // It delays no later message.
     say(&system, &conversation, "Author", "system", "next").await;
     system.run(&conversation).await;
     assert_eq!(bodies(&system.outbox().await, ADA), ["hello", "next"]);
@@ -392,7 +394,7 @@ async fn a_deletion_sends_nothing(system: TestSystem) {
     assert_eq!(sent.len(), 4, "{sent:#?}");
 }
 
-/// A deletion blanks the entry as well.
+/// A deletion also blanks the text of the entry.
 async fn a_message_deleted_before_it_is_sent_is_not_sent(system: TestSystem) {
     let conversation = two(&system).await;
     let message = say(&system, &conversation, "Author", "system", "hello").await;
@@ -406,7 +408,7 @@ async fn a_message_deleted_before_it_is_sent_is_not_sent(system: TestSystem) {
     assert_eq!(sent.len(), 2, "{sent:#?}");
 }
 
-/// What an event said never changes.
+/// The text of an event never changes.
 async fn a_message_edited_before_it_is_sent_is_sent_once(system: TestSystem) {
     let conversation = two(&system).await;
     let message = say(&system, &conversation, "Author", "system", "hello").await;
@@ -474,7 +476,7 @@ async fn the_relay_sends_the_text_that_the_pre_action_webhook_edited(system: Tes
     let path = format!("/v1/Conversations/{conversation}/Messages");
     let form = [("Author", ADA), ("Body", "by REST")];
     system.post_with_webhooks(&path, &form).await.expect(201);
-    // No webhook is asked about this message.
+    // No run calls the webhook about this message.
     let form = [("Author", ADA), ("Body", "quietly")];
     system.post(&path, &form).await.expect(201);
     system.run(&conversation).await;
@@ -580,7 +582,7 @@ async fn concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes(
     let each = usize::try_from(EACH).expect("few");
     assert_eq!((by(ADA), by(BOB)), (each, each));
     assert!((1..=each).contains(&by("system")), "{}", by("system"));
-    // Ada and Bob lack their own.
+    // Ada and Bob do not get their own messages.
     let count = 2 * each + 2 * each + 3 * by("system");
     system.wait_for_outbox(count).await;
     quiet(&system, &conversation).await;
@@ -599,11 +601,11 @@ async fn concurrent_messages_reach_each_recipient_in_the_order_of_their_indexes(
     }
 }
 
-/// How many runs a busy machine may need for what one run does on a quiet one.
+/// How many runs a busy machine may need for the work of one run on an idle machine.
 const RUNS_MAX: usize = 10;
 
 async fn a_long_backlog_is_relayed_in_order(system: TestSystem) {
-    // More than is read of a log at once.
+    // More entries than one read of a log has.
     const COUNT: u64 = 120;
     let conversation = two(&system).await;
     for number in 0..COUNT {
@@ -691,7 +693,7 @@ async fn a_request_to_twilio_has_exactly_these_parameters(system: TestSystem) {
         form(1),
         expected(&[("Body", "two"), ("From", OURS), ("To", ADA)])
     );
-    // The carrier's own id is kept.
+    // The record keeps the carrier's own id.
     for record in system.outbound_records().await {
         assert_eq!(record.state, "sent");
         assert_eq!(record.carrier_id.as_deref(), Some(CARRIER_ID));
@@ -735,10 +737,10 @@ async fn the_carrier_of_its_proxy_sends_each_copy(system: TestSystem) {
     assert_eq!(only(system.outbox().await)["to"], json!([BOB]));
 }
 
-/// What the stand-in calls every message that it takes.
+/// The id that the stand-in gives every message.
 const CARRIER_ID: &str = "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// A stand-in for Twilio's API that takes everything, and a system that sends there.
+/// A stand-in for Twilio's API that accepts everything, and a system that sends to it.
 async fn at_twilio(system: &TestSystem) -> (Receiver, TestSystem) {
     let twilio = Receiver::start(|_| Reply {
         status: 201,
@@ -761,7 +763,7 @@ async fn two(system: &TestSystem) -> String {
     conversation
 }
 
-/// With Carol, and a chat participant.
+/// The same with Carol, and a chat participant.
 async fn three(system: &TestSystem) -> String {
     let conversation = two(system).await;
     system.number(OURS_3, &[]).await;
@@ -779,7 +781,7 @@ async fn chat(system: &TestSystem, conversation: &str, identity: &str) {
     system.post(&path, &form).await.expect(201);
 }
 
-/// A message by REST, with one field besides its body. Its path.
+/// Posts a message by REST, with one further field, and returns its path.
 async fn say(
     system: &TestSystem,
     conversation: &str,
@@ -793,7 +795,7 @@ async fn say(
     text(&made["url"])
 }
 
-/// Everything that could still come has come: the relay has run, and again after its claims and leases are over.
+/// Waits until no work is left: the relay has run, and again after its claims and leases are over.
 async fn settle(system: &TestSystem, conversation: &str) {
     system.run(conversation).await;
     system.run(conversation).await;
@@ -812,7 +814,7 @@ fn only_recipient(sent: &Value) -> Value {
     only(sent["to"].as_array().expect("recipients").clone())
 }
 
-/// What an address was sent, in order.
+/// The messages to an address, in order.
 fn bodies(sent: &[Value], address: &str) -> Vec<String> {
     sent.iter()
         .filter(|sent| only_recipient(sent) == address)
@@ -820,7 +822,7 @@ fn bodies(sent: &[Value], address: &str) -> Vec<String> {
         .collect()
 }
 
-/// From which address to which a text was sent, by the latter.
+/// The senders and recipients of the copies of a text, sorted by recipient.
 fn pairs<'a>(sent: &'a [Value], body: &str) -> Vec<(&'a str, &'a str)> {
     let string = |value: &'a Value| value.as_str().expect("an address");
     let mut pairs: Vec<_> = sent

@@ -1,5 +1,5 @@
-//! What carriers, the network, the table and death can do to the relay. Nothing is sent twice silently, nothing is lost
-//! without a record that says so, and no recipient waits for the failure of another.
+//! The relay under faults of carriers, the network, the table and under death. It sends no message twice silently, loses no
+//! message without a record of that, and no recipient waits for the failure of another.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -71,7 +71,7 @@ async fn a_throttled_message_is_sent_when_its_time_has_come_and_once(system: Tes
     system.run(&conversation).await;
     assert_eq!(carrier.asked(ADA), ["one"]);
     assert_eq!(carrier.asked(BOB), ["one", "two"]);
-    // Neither time nor a further message brings it before.
+    // Neither a wait nor a further message brings it earlier.
     system.advance_and_tick(Duration::from_secs(570)).await;
     post(&system, &conversation, "three").await;
     system.run(&conversation).await;
@@ -134,7 +134,7 @@ async fn a_refused_message_is_never_sent_again_and_delays_no_other(system: TestS
     assert_eq!(states(&system).await, [("failed", 1), ("sent", 5)].into());
 }
 
-/// The carrier has read the request, and what it says is nothing, cut off, or that it failed.
+/// The carrier reads the request, and then gives no reply, a part of one, or a failure.
 async fn a_message_that_the_carrier_may_have_accepted_is_never_sent_again(system: TestSystem) {
     let cases: [(&str, Make); 9] = [
         ("closes", || Act::Close),
@@ -165,7 +165,7 @@ async fn a_message_that_the_carrier_may_have_accepted_is_never_sent_again(system
         post(&system, &conversation, &next).await;
         system.run(&conversation).await;
         expected.extend([what.to_owned(), next]);
-        // The next message goes at once.
+        // The relay sends the next message at once.
         assert_eq!(carrier.asked(ADA), expected, "{what}");
         assert_eq!(carrier.asked(BOB), expected, "{what}");
     }
@@ -210,7 +210,7 @@ async fn every_2xx_status_means_that_the_carrier_accepted(system: TestSystem) {
     assert_eq!(states(&system).await, [("sent", 12)].into());
 }
 
-/// The status has come, and what is said besides never ends.
+/// The status has come, and the body never ends.
 async fn a_status_counts_though_the_body_hangs(system: TestSystem) {
     let (carrier, system, _) = at_carrier(&system).await;
     let cases: [(&str, &str, Make); 4] = [
@@ -245,7 +245,7 @@ async fn a_status_counts_though_the_body_hangs(system: TestSystem) {
         let record = records.iter().find(|record| record.to == address);
         assert_eq!(record.expect("a record").state, state, "{address}");
     }
-    // What surely was not taken is sent again.
+    // The relay sends the message again that the carrier surely did not accept.
     carrier.act(|_| Act::Take);
     settle(&system, &conversation).await;
     assert_eq!(states(&system).await, [("sent", 3), ("unknown", 1)].into());
@@ -275,7 +275,7 @@ async fn a_run_that_is_late_before_the_call_does_not_call(system: TestSystem) {
     assert_eq!(states(&system).await, [("sent", 2)].into());
 }
 
-/// It is not sent any more, and its record does not wait for ever.
+/// The relay does not send it, and its record does not wait for ever.
 async fn a_message_deleted_while_it_waits_is_recorded_as_failed(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     carrier.act(|asked| match asked.to.as_str() {
@@ -331,7 +331,7 @@ async fn a_carrier_that_cannot_be_reached_gets_all_in_order_later(system: TestSy
     for url in [
         // No server listens there.
         "http://127.0.0.1:1",
-        // No such name.
+        // No server has this name.
         "http://nowhere.invalid",
     ] {
         let system = system.twilio_at(Some(url));
@@ -343,7 +343,7 @@ async fn a_carrier_that_cannot_be_reached_gets_all_in_order_later(system: TestSy
         system.run(&conversation).await;
         let before = states(&system).await;
         assert_eq!(before.get("waiting"), Some(&2), "{url}: {before:?}");
-        // It fails once more.
+        // The next attempt fails too.
         system.advance_and_tick(Duration::from_secs(10)).await;
         reachable.advance_and_tick(Duration::from_secs(60)).await;
         for address in [ADA, BOB] {
@@ -400,11 +400,11 @@ async fn without_its_number_a_message_waits_and_the_others_go(system: TestSystem
 }
 
 async fn a_failing_recipient_holds_up_no_other_and_loses_nothing(system: TestSystem) {
-    // More than is read of a log at once.
+    // More entries than one read of a log has.
     const COUNT: usize = 70;
     let (carrier, system, conversation) = at_carrier(&system).await;
     carrier.act(|asked| match asked.to.as_str() {
-        // Longer than the run takes, on a slow machine too.
+        // Longer than the run lasts, also on a slow machine.
         ADA => say(429, "").with("Retry-After: 600"),
         _ => Act::Take,
     });
@@ -422,7 +422,7 @@ async fn a_failing_recipient_holds_up_no_other_and_loses_nothing(system: TestSys
     settle(&system, &conversation).await;
     assert_eq!(carrier.asked(ADA)[1..], expected);
     assert_eq!(carrier.asked(BOB), expected);
-    // She keeps up again.
+    // Her lane is gone again.
     post(&system, &conversation, "last").await;
     system.run(&conversation).await;
     for address in [ADA, BOB] {
@@ -476,7 +476,7 @@ async fn a_carrier_that_hangs_is_not_asked_again_and_others_do_not_wait(system: 
     let took = began.elapsed();
     assert!(took > Duration::from_secs(14), "{took:?}");
     assert!(elsewhere < took, "{elsewhere:?} of {took:?}");
-    // The carrier had Bob's first message before.
+    // The carrier got Bob's first message before the fault.
     let asked = carrier.all();
     let bobs = asked.iter().find(|asked| asked.to == BOB).expect("Bob");
     assert!(bobs.at - began < took);
@@ -551,7 +551,7 @@ async fn a_run_that_outlives_its_claim_sends_nothing_twice(system: TestSystem) {
         async move { try_run(&system, &conversation).await }
     });
     carrier.wait_for(2).await;
-    // Its lease and its claims run out while the carrier still thinks.
+    // The lease and the claims run out before the carrier replies.
     system.advance(Duration::from_secs(60));
     carrier.act(|_| Act::Take);
     try_run(&system, &conversation).await;
@@ -562,7 +562,7 @@ async fn a_run_that_outlives_its_claim_sends_nothing_twice(system: TestSystem) {
     for address in [ADA, BOB] {
         assert_eq!(carrier.asked(address), ["one", "two"]);
     }
-    // The end of the first is not known.
+    // The end of the first attempt is unknown.
     assert_eq!(states(&system).await, [("sent", 2), ("unknown", 2)].into());
 }
 
@@ -577,7 +577,7 @@ async fn doubled_and_late_rings_send_nothing_twice(system: TestSystem) {
         system.invoke(json!({"conversations": rings})).await;
         system.invoke(json!({"conversations": rings})).await;
     }
-    // Late by a day.
+    // The ring is a day late.
     system.advance_and_tick(A_DAY).await;
     let rings = vec![conversation.clone(); 3];
     system.invoke(json!({"conversations": rings})).await;
@@ -588,7 +588,7 @@ async fn doubled_and_late_rings_send_nothing_twice(system: TestSystem) {
 
 async fn a_lost_ring_is_found(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
-    // Stream and clock are not at work.
+    // Stream and clock do not run.
     post(&system, &conversation, "by the minute").await;
     system.advance_and_tick(A_WHILE).await;
     assert_eq!(carrier.asked(ADA), ["by the minute"]);
@@ -605,17 +605,17 @@ async fn a_new_process_continues_where_the_last_one_ended(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     let mut expected = Vec::new();
     for process in 0..3 {
-        let body = format!("while nobody was there {process}");
+        let body = format!("before process {process}");
         post(&system, &conversation, &body).await;
         expected.push(body);
-        // The last one may have died with a lease in hand.
+        // The last process may have died with a lease.
         system.advance(Duration::from_secs(60));
         let alive = system
             .twilio_at(Some(&carrier.url))
             .start_dispatcher()
             .await;
         carrier.wait_for(2 * expected.len()).await;
-        let body = format!("while somebody was there {process}");
+        let body = format!("during process {process}");
         post(&alive, &conversation, &body).await;
         expected.push(body);
         carrier.wait_for(2 * expected.len()).await;
@@ -644,7 +644,7 @@ async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently
             killed = system
                 .killed_at(nth, arrives, try_run(&system, &conversation))
                 .await;
-            // The next run may meet the lease and the claims of the dead one.
+            // The next run may find the lease and the claims of the dead run.
             try_run(&system, &conversation).await;
             system.advance_and_tick(A_WHILE).await;
             assert_accounted(&system, &conversation, &[ADA, BOB], &body).await;
@@ -658,8 +658,8 @@ async fn a_run_killed_at_any_call_sends_nothing_twice_and_loses_nothing_silently
     assert!(sent > number, "{sent} of {} were sent", 2 * number);
 }
 
-/// Alone, it can be told exactly where a message may get lost: after its claim was written, and before the carrier was
-/// called. Of the calls about the number and about what is sent, which come one after the other.
+/// With one recipient, the calls come one after the other, so the test knows where a message can get lost: after the write
+/// of its claim, and before the call of the carrier.
 async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS)]).await;
     let mut number = 0;
@@ -686,11 +686,11 @@ async fn a_run_killed_for_one_recipient_loses_only_what_it_had_claimed(system: T
         killed
     })
     .await;
-    // The number is read, the claim is written, the carrier called, the end noted: the claim's answer is lost.
+    // The calls: read the number, write the claim, call the carrier, write the end. The claim's answer is lost.
     assert_eq!(lost, [(2, true)]);
 }
 
-/// No run sends the message again, and its record says that it may have been sent. From Bob to Ada.
+/// No run sends the message again, and its record says that it may have been sent. Bob writes to Ada.
 async fn a_message_deleted_while_it_is_sent_keeps_its_record(system: TestSystem) {
     let conversation = at_simulator(&system, &[(ADA, OURS), (BOB, OURS_2)]).await;
     let mut number = 0;
@@ -752,7 +752,7 @@ async fn an_alarm_is_raised_before_a_record_says_unknown(system: TestSystem) {
         post(&system, &conversation, &case).await;
         let about = |_: &str, body: &str| body.contains("\"O#") || body.contains(OURS);
         let run = try_run(&system, &conversation);
-        // The number is read, the claim is written.
+        // The calls: read the number, write the claim.
         assert!(system.killed_at_call(about, 2, true, run).await, "{case}");
         system.advance(A_WHILE);
         let (mut log, writer) = std::io::pipe().expect("a pipe");
@@ -781,14 +781,14 @@ async fn an_alarm_is_raised_before_a_record_says_unknown(system: TestSystem) {
     assert_eq!(states(&system).await, [("unknown", 2)].into());
 }
 
-/// A run that lives on knows that the carrier was not called: what it claimed surely was not taken.
+/// A run that does not die knows that it did not call the carrier: the carrier surely did not accept the claimed message.
 async fn a_table_that_fails_before_the_carrier_is_called_costs_no_message(system: TestSystem) {
     let (carrier, system, conversation) = at_carrier(&system).await;
     for body in ["one", "two"] {
         post(&system, &conversation, body).await;
         let claimed = Mutex::new(false);
         system.wire.fail_by(move |operation, _| {
-            let mut claimed = claimed.lock().expect("nobody panics with it in hand");
+            let mut claimed = claimed.lock().expect("no holder panics");
             *claimed |= operation == "PutItem";
             let reads = matches!(operation, "GetItem" | "BatchGetItem" | "Query");
             (*claimed && reads).then_some(Fault::NoTable)
@@ -814,13 +814,13 @@ async fn a_fault_of_the_table_at_any_call_neither_loses_nor_doubles(system: Test
         Fault::Throttled,
         Fault::ServerError,
     ] {
-        // Further on, a run makes no call.
+        // A run makes no further call.
         for nth in 1..=20 {
             let body = format!("{fault:?} at {nth}");
             post(&system, &conversation, &body).await;
             let calls = Arc::new(Mutex::new(0));
             system.wire.fail_by(move |_, _| {
-                let mut calls = calls.lock().expect("nobody panics with it in hand");
+                let mut calls = calls.lock().expect("no holder panics");
                 *calls += 1;
                 (*calls == nth).then_some(fault)
             });
@@ -853,7 +853,7 @@ async fn a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently(system
         }
         let random = random.clone();
         system.wire.fail_by(move |_, _| {
-            let mut random = random.lock().expect("nobody panics with it in hand");
+            let mut random = random.lock().expect("no holder panics");
             *random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
@@ -866,7 +866,7 @@ async fn a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently(system
                 _ => None,
             }
         });
-        // Two at once, and one of them dies.
+        // Two concurrent runs, one of which dies.
         let dies =
             tokio::time::timeout(Duration::from_millis(150), try_run(&system, &conversation));
         let _ = tokio::join!(dies, try_run(&system, &conversation));
@@ -876,7 +876,7 @@ async fn a_storm_of_faults_sends_nothing_twice_and_loses_nothing_silently(system
     settle(&system, &conversation).await;
     let seed = format!("seed {seed}");
     assert_accounted(&system, &conversation, &[ADA, BOB], &seed).await;
-    // It has passed, and leaves nothing behind.
+    // After the storm, no work is left.
     post(&system, &conversation, "calm").await;
     system.run(&conversation).await;
     for address in [ADA, BOB] {
@@ -950,7 +950,7 @@ async fn at_carrier(system: &TestSystem) -> (Carrier, TestSystem, String) {
     (carrier, system, conversation)
 }
 
-/// A message to everybody.
+/// Posts a message to all participants.
 async fn post(system: &TestSystem, conversation: &str, body: &str) {
     let path = format!("/v1/Conversations/{conversation}/Messages");
     system.post(&path, &[("Body", body)]).await.expect(201);
@@ -961,7 +961,7 @@ async fn try_run(system: &TestSystem, conversation: &str) {
     let _ = dispatch::hand_off::run(&system.app, &[conversation.to_owned()]).await;
 }
 
-/// Everything that could still come has come.
+/// Waits until no work is left.
 async fn settle(system: &TestSystem, conversation: &str) {
     for time in [Duration::ZERO, Duration::from_secs(10), A_WHILE, A_DAY] {
         system.advance_and_tick(time).await;
@@ -969,7 +969,7 @@ async fn settle(system: &TestSystem, conversation: &str) {
     }
 }
 
-/// What the simulator was given for an address.
+/// The messages that the simulator got for an address.
 async fn sent_to(system: &TestSystem, address: &str) -> Vec<String> {
     let sent = system.outbox().await;
     sent.iter()
@@ -1032,27 +1032,27 @@ struct Asked {
     at: Instant,
 }
 
-/// What becomes of a request, once it has been read.
+/// The answer to a request, after the stand-in has read it.
 enum Act {
     Take,
-    /// Taken after a while.
+    /// Accepts the message after a while.
     Late(Duration),
     Say {
         status: u16,
         header: &'static str,
         body: &'static str,
     },
-    /// These bytes, and the end.
+    /// Sends these bytes, and closes.
     Raw(&'static str),
     Close,
     Reset,
-    /// Nothing, for longer than anybody waits.
+    /// Sends nothing, for longer than any client waits.
     Hang,
-    /// These bytes, and then nothing.
+    /// Sends these bytes, and then nothing.
     HangAfter(&'static str),
 }
 
-/// Makes one again and again.
+/// Makes an answer, for each request.
 type Make = fn() -> Act;
 
 fn say(status: u16, body: &'static str) -> Act {
@@ -1081,7 +1081,7 @@ const WAIT_ROUND: Duration = Duration::from_millis(20);
 const WAIT_ROUNDS_MAX: usize = 1_500;
 
 impl Carrier {
-    /// It takes everything, until it is told otherwise.
+    /// It accepts every message, until [`Carrier::act`] changes that.
     async fn start() -> Carrier {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("a free port");
@@ -1102,20 +1102,17 @@ impl Carrier {
         }
     }
 
-    /// From now on it acts so.
+    /// Sets the answers from now on.
     fn act(&self, act: impl Fn(&Asked) -> Act + Send + Sync + 'static) {
-        *self.act.lock().expect("nobody panics with it in hand") = Arc::new(Box::new(act));
+        *self.act.lock().expect("no holder panics") = Arc::new(Box::new(act));
     }
 
     /// Every request, oldest first.
     fn all(&self) -> Vec<Asked> {
-        self.asked
-            .lock()
-            .expect("nobody panics with it in hand")
-            .clone()
+        self.asked.lock().expect("no holder panics").clone()
     }
 
-    /// The texts that it was asked to send to an address, in order, however it acted.
+    /// The texts of all requests to send to an address, in order, accepted or not.
     fn asked(&self, to: &str) -> Vec<String> {
         let asked = self.all().into_iter().filter(|asked| asked.to == to);
         asked.map(|asked| asked.body).collect()
@@ -1132,14 +1129,12 @@ impl Carrier {
     }
 }
 
-/// One connection, which is kept as long as both sides like.
+/// Serves one connection, until one side closes it.
 async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, rule: Arc<Mutex<Arc<Rule>>>) {
     let mut buffer = Vec::new();
     while let Some(asked) = read(&mut stream, &mut buffer).await {
-        let rule = rule.lock().expect("nobody panics with it in hand").clone();
-        log.lock()
-            .expect("nobody panics with it in hand")
-            .push(asked.clone());
+        let rule = rule.lock().expect("no holder panics").clone();
+        log.lock().expect("no holder panics").push(asked.clone());
         let taken = r#"{"sid":"SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","status":"queued"}"#;
         let (status, header, body) = match rule(&asked) {
             Act::Take => (201, "X-Nothing: 0", taken),

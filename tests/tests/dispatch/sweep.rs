@@ -1,5 +1,5 @@
-//! The sweep: its marks move on whatever the changes name, no shard keeps it from another, and a forwarded message without
-//! a result raises the alarm once.
+//! The sweep: its marks move past changes of every kind, no shard delays another, and a forwarded message without a result
+//! raises the alarm once.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -26,9 +26,9 @@ on_both_engines!(
     a_forward_without_a_result_raises_the_alarm_once,
 );
 
-/// Older than the sweep's distance, and than a forward that is still under way.
+/// Longer than the sweep's distance, and than a forward lasts.
 const PAST: Duration = Duration::from_secs(360);
-/// Longer than any sweep of these tests takes.
+/// Longer than any sweep of these tests lasts.
 const SWEEP_TIME: Duration = Duration::from_secs(60);
 
 type Item = HashMap<String, AttributeValue>;
@@ -100,7 +100,7 @@ async fn changes_that_name_no_conversation_are_read_once(system: TestSystem) {
     assert_eq!(cost_of_a_sweep(&system).await, (0, 0.0));
 }
 
-/// More changes than one sweep reads: the table answers one query of the shard, and no more.
+/// The shard has more changes than one sweep reads: the table answers only one query of it.
 async fn the_next_sweep_continues_where_one_ended_early(system: TestSystem) {
     const MESSAGES: usize = 1_100;
     const SWEEPS_MAX: u32 = 10;
@@ -118,7 +118,7 @@ async fn the_next_sweep_continues_where_one_ended_early(system: TestSystem) {
             (own == 1 && query > 1).then_some(fault)
         });
     };
-    // First the time is over in the middle.
+    // First, the time ends in the middle of the sweep.
     let shard = partition.trim_matches('"').rsplit('#').next();
     let shard: u8 = shard.expect("a shard").parse().expect("a number");
     let mark = async || {
@@ -138,7 +138,7 @@ async fn the_next_sweep_continues_where_one_ended_early(system: TestSystem) {
             break;
         }
     }
-    // Then the table refuses.
+    // Then, the table refuses a query.
     hang(Fault::NoTable);
     for round in 0.. {
         assert!(round < SWEEPS_MAX, "the sweep does not come to its end");
@@ -151,7 +151,7 @@ async fn the_next_sweep_continues_where_one_ended_early(system: TestSystem) {
     assert_eq!(cost_of_a_sweep(&system).await, (0, 0.0));
 }
 
-/// As many of them as are swept at once.
+/// As many shards as a sweep reads at once.
 async fn shards_that_hang_leave_time_to_the_others(system: TestSystem) {
     const HANGING: usize = 4;
     const SWEEPS_MAX: u32 = 8;
@@ -209,7 +209,7 @@ async fn shards_that_hang_leave_time_to_the_others(system: TestSystem) {
 }
 
 async fn the_shard_that_is_furthest_behind_is_swept_first(system: TestSystem) {
-    /// As many as are swept at once.
+    /// As many shards as a sweep reads at once.
     const FIRST: usize = 4;
     sweep(&system).await.expect("the first sweep");
     let mut mark = system.take_item("SW#09", "W").await;
@@ -249,7 +249,7 @@ async fn alarms<T>(work: impl Future<Output = T>) -> Vec<String> {
         .collect()
 }
 
-/// Leaves a message forwarded and without a result, as a process that dies does.
+/// Leaves a forwarded message without a result, as a process that dies does.
 async fn forwarded_without_a_result(system: &TestSystem, number: u64) -> String {
     let sid = sid(number);
     let answer = system.message(&sid, ADA, OURS, "hello").await;
@@ -269,7 +269,7 @@ async fn a_forward_without_a_result_raises_the_alarm_once(system: TestSystem) {
     application.answer(|_| Reply::new(500, ""));
     let answer = system.message(&sid(3), ADA, OURS, "hello").await;
     assert!(!answer.accepted());
-    // It may still be under way. The local stack's first sweep looks at it, and its mark does not pass it.
+    // The forward may still be under way. The local stack's first sweep reads it, and its mark does not pass it.
     let at_once = dispatch::sweep(&system.app, Duration::ZERO, Deadline::after(SWEEP_TIME));
     assert_eq!(alarms(at_once).await, [""; 0]);
     system.advance(PAST);

@@ -1,4 +1,4 @@
-//! Timers: what becomes of a conversation when nothing happens in it any more, and of one that was deleted.
+//! Timers: an idle conversation becomes inactive and closes, and the clock purges a deleted one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,9 +49,9 @@ async fn hearing(system: &TestSystem) -> Receiver {
     receiver
 }
 
-/// The changes of state that were told of a conversation: from, to, why.
+/// The changes of a conversation's state that the webhook got: from, to, reason.
 fn states(receiver: &Receiver, conversation: &str) -> Vec<String> {
-    changes(&told(receiver, conversation))
+    changes(&events_of(receiver, conversation))
 }
 
 fn changes(received: &[Received]) -> Vec<String> {
@@ -63,7 +63,7 @@ fn changes(received: &[Received]) -> Vec<String> {
     received.iter().filter_map(change).collect()
 }
 
-fn told(receiver: &Receiver, conversation: &str) -> Vec<Received> {
+fn events_of(receiver: &Receiver, conversation: &str) -> Vec<Received> {
     receiver
         .received()
         .into_iter()
@@ -93,7 +93,7 @@ async fn an_idle_conversation_becomes_inactive_and_closes_with_an_event_for_each
 ) {
     let receiver = hearing(&system).await;
     system.number(OURS, &[]).await;
-    // The clock goes on while the test works: minutes of work change nothing about timers of hours.
+    // The clock also runs by itself during the test: minutes do not matter for timers of hours.
     let conversation = timed(&system, "PT1H", "PT10H").await;
     system
         .add_participant(&conversation, ADA, OURS)
@@ -168,7 +168,7 @@ async fn an_idle_conversation_becomes_inactive_and_closes_with_an_event_for_each
     assert_eq!(receiver.received().len(), 2);
 }
 
-/// By the local stack's door: what comes of a jump is what would have come with time.
+/// Through the local stack's clock: a jump has the effect of passing time.
 async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
     let receiver = hearing(&system).await;
     let system = system.start_dispatcher().await;
@@ -195,7 +195,7 @@ async fn a_clock_that_jumps_stops_at_every_instant(system: TestSystem) {
         assert_eq!(states(&receiver, conversation), states_expected);
         let row = system.fetch_conversation(conversation).await;
         let created = seconds(&row["date_created"]);
-        for (received, minutes) in told(&receiver, conversation).iter().zip(minutes) {
+        for (received, minutes) in events_of(&receiver, conversation).iter().zip(minutes) {
             let at = received.parameter("StateUpdated").expect("a time");
             let at = json!(format!("{}Z", &at[..19]));
             let late = seconds(&at) - created - 60 * minutes;
@@ -294,7 +294,7 @@ async fn a_timer_that_is_removed_does_not_fire(system: TestSystem) {
         (&row["state"], &row["timers"]),
         (&json!("active"), &json!({}))
     );
-    // One of the two.
+    // One of the two clocks fires it.
     let conversation = timed(&system, "PT1M", "PT10M").await;
     let form = [("Timers.Inactive", "PT0S")];
     system
@@ -316,7 +316,7 @@ async fn a_timer_that_is_set_later_fires(system: TestSystem) {
         .await
         .expect(200);
     system.advance_and_tick(HOUR).await;
-    // Nearer than the one before.
+    // An earlier time than before.
     let near = [("Timers.Closed", "PT10M")];
     system
         .update_conversation(&conversation, &near)
@@ -360,7 +360,7 @@ async fn a_deleted_conversation_does_not_close(system: TestSystem) {
         system.advance_and_tick(HOUR).await;
     }
     system.run(&conversation).await;
-    let received = told(&receiver, &conversation);
+    let received = events_of(&receiver, &conversation);
     assert_eq!(received.len(), 1);
     let event = received[0].parameter("EventType");
     assert_eq!(event, Some("onConversationRemoved"));
@@ -377,7 +377,7 @@ async fn clocks_at_once_fire_each_timer_once(system: TestSystem) {
         system.advance(Duration::from_secs(pause));
         join_all((0..3).map(|_| system.tick())).await;
     }
-    // And two that move the clock, through the door.
+    // Two further requests move the clock, through its URL.
     tokio::join!(
         system.advance_by_door("PT1H"),
         system.advance_by_door("PT1H")
@@ -433,7 +433,7 @@ async fn a_pair_that_a_timer_freed_gives_a_new_conversation(system: TestSystem) 
         states(&receiver, &first),
         [PARKED, "inactive active EVENT", PARKED, CLOSED]
     );
-    assert_eq!(told(&receiver, &second).len(), 3);
+    assert_eq!(events_of(&receiver, &second).len(), 3);
 }
 
 async fn a_conversation_past_its_closing_time_closes_once_through_every_door(system: TestSystem) {
@@ -483,7 +483,7 @@ async fn a_conversation_past_its_closing_time_closes_once_through_every_door(sys
             ["active closed TIMER"],
             "{who}"
         );
-        let own = told(&receiver, &conversation);
+        let own = events_of(&receiver, &conversation);
         assert_eq!(own.len(), 1, "{who}");
     }
 }
@@ -504,11 +504,11 @@ async fn a_clock_that_is_killed_at_any_call_closes_in_the_end(system: TestSystem
                 "closed"
             );
             system.run(&conversation).await;
-            // What was told again was told with the same token.
-            let mut told = told(&receiver, &conversation);
-            told.dedup_by_key(|received| received.token());
-            // Where no clock lived long enough to park it, it closes at once.
-            let states = changes(&told);
+            // A repeated delivery has the same token.
+            let mut events = events_of(&receiver, &conversation);
+            events.dedup_by_key(|received| received.token());
+            // If no clock lived long enough to park it, it closes at once.
+            let states = changes(&events);
             let late = ["active closed TIMER"];
             assert!(states == [PARKED, CLOSED] || states == late, "{states:?}");
         }
@@ -525,7 +525,7 @@ async fn killed_about(system: &TestSystem, conversation: &str, nth: u32, arrives
     system.killed_at_call(counts, nth, arrives, tick).await
 }
 
-/// A conversation with something of everything: participants with a pair and with an identity, messages, one of them
+/// A conversation with items of every kind: participants with a pair and with an identity, messages, one of them
 /// edited, a name and timers.
 async fn full(system: &TestSystem) -> String {
     let form = [("UniqueName", "full"), ("Timers.Closed", "P30D")];
@@ -558,7 +558,7 @@ async fn a_deleted_conversation_is_purged_a_day_later(system: TestSystem) {
     let path = format!("/v1/Conversations/{conversation}");
     system.delete_with_webhooks(&path).await.expect(204);
     system.run(&conversation).await;
-    assert_eq!(told(&receiver, &conversation).len(), 2);
+    assert_eq!(events_of(&receiver, &conversation).len(), 2);
     for step in [6, 6, 6, 5] {
         system.advance_and_tick(HOUR * step).await;
     }
@@ -566,19 +566,19 @@ async fn a_deleted_conversation_is_purged_a_day_later(system: TestSystem) {
     let log: Vec<String> = system.sort_keys(&conversation).await;
     let entries = log.iter().filter(|sk| sk.ends_with("#E")).count();
     assert_eq!(entries, 6, "no sooner than a day later: {log:?}");
-    // An hour at most after that.
+    // At most an hour later.
     for _ in 0..2 {
         system.advance_and_tick(Duration::from_secs(1_900)).await;
     }
     assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
     assert_eq!(system.sort_keys(&other).await, beside);
-    // Rings that come now, and the clock, find nothing to do.
+    // Later rings and the clock find no work.
     system.run(&conversation).await;
     system.advance_and_tick(HOUR).await;
     assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
-    assert_eq!(told(&receiver, &conversation).len(), 2);
+    assert_eq!(events_of(&receiver, &conversation).len(), 2);
     system.get(&path).await.expect_code(404, 20404);
-    // What it held is free since it was deleted.
+    // The deletion has freed its pair and its name.
     system.conversation(&[("UniqueName", "full")]).await;
     system.bind(ADA, OURS).await;
 }
@@ -603,7 +603,7 @@ async fn a_deleted_conversation_is_kept_until_its_webhook_has_every_event(system
         system.advance_and_tick(HOUR * 9).await;
         system.run(&conversation).await;
     }
-    let received = told(&receiver, &conversation);
+    let received = events_of(&receiver, &conversation);
     let last = received.last().expect("the last");
     assert_eq!(last.parameter("EventType"), Some("onConversationRemoved"));
     for _ in 0..2 {
@@ -612,10 +612,10 @@ async fn a_deleted_conversation_is_kept_until_its_webhook_has_every_event(system
     assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
 }
 
-/// More changes than are read at once, most of them quiet, and all rings lost.
-/// How many ticks a busy machine may need for what one tick does on a quiet one.
+/// How many ticks a busy machine may need for the work of one tick on an idle machine.
 const ROUNDS_MAX: usize = 60;
 
+/// The log has more changes than one read has, most of them quiet, and all rings were lost.
 async fn a_deleted_conversation_with_a_long_log_is_kept_until_its_webhook_has_every_event(
     system: TestSystem,
 ) {
@@ -631,13 +631,13 @@ async fn a_deleted_conversation_with_a_long_log_is_kept_until_its_webhook_has_ev
             .expect(200);
     }
     system.delete_with_webhooks(&path).await.expect(204);
-    // More than a day goes by. A busy machine may need more ticks, and until the webhook has heard, everything is kept.
+    // More than a day passes. A busy machine may need more ticks; until the webhook has every event, the purge waits.
     for round in 0.. {
-        assert!(round < ROUNDS_MAX, "the webhook has not heard");
+        assert!(round < ROUNDS_MAX, "the webhook lacks an event");
         let step = if round < 5 { HOUR * 6 } else { HOUR / 60 };
         let kept = system.sort_keys(&conversation).await;
         system.advance_and_tick(step).await;
-        let events = told(&receiver, &conversation);
+        let events = events_of(&receiver, &conversation);
         let events = parameters(&events, "EventType");
         if !events.is_empty() && round >= 4 {
             assert_eq!(events, ["onConversationRemoved"], "{} items", kept.len());
@@ -653,10 +653,10 @@ async fn a_deleted_conversation_with_a_long_log_is_kept_until_its_webhook_has_ev
             break;
         }
     }
-    assert_eq!(told(&receiver, &conversation).len(), 1);
+    assert_eq!(events_of(&receiver, &conversation).len(), 1);
 }
 
-/// An endpoint is set when the sweep has passed by. It is owed nothing of a past that is longer than one search reads.
+/// The endpoint is set after the sweep. It is owed nothing of the log, which is longer than one search reads.
 async fn a_long_log_with_nothing_to_deliver_delays_no_purge(system: TestSystem) {
     let conversation = system.conversation(&[]).await;
     let limits = Limits::SHIPPED;
@@ -677,12 +677,12 @@ async fn a_long_log_with_nothing_to_deliver_delays_no_purge(system: TestSystem) 
         system.advance_and_tick(HOUR).await;
     }
     assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
-    assert_eq!(told(&receiver, &conversation).len(), 0);
+    assert_eq!(events_of(&receiver, &conversation).len(), 0);
 }
 
 async fn a_killed_purge_is_finished_and_delivers_nothing_again(system: TestSystem) {
     system.autocreation(OURS).await;
-    // With a ring that is a day late, and without one.
+    // With a ring that is a day late, and without a ring.
     for (round, killed_at_batch, rung) in [(1, 1, true), (2, 2, false), (3, 2, true)] {
         system.set_post_webhook("", &[]).await;
         let from = format!("+1555100{round:04}");
@@ -698,7 +698,7 @@ async fn a_killed_purge_is_finished_and_delivers_nothing_again(system: TestSyste
         let path = format!("/v1/Conversations/{conversation}");
         system.delete_with_webhooks(&path).await.expect(204);
         system.run(&conversation).await;
-        assert_eq!(told(&receiver, &conversation).len(), 7);
+        assert_eq!(events_of(&receiver, &conversation).len(), 7);
         system.advance_and_tick(HOUR * 12).await;
         system.advance(HOUR * 12 + Duration::from_secs(60));
         let batches = AtomicU64::new(0);
@@ -723,12 +723,12 @@ async fn a_killed_purge_is_finished_and_delivers_nothing_again(system: TestSyste
             }
             system.advance_and_tick(HOUR).await;
         }
-        let (kept, told) = (
+        let (kept, delivered) = (
             system.sort_keys(&conversation).await.len(),
-            told(&receiver, &conversation).len(),
+            events_of(&receiver, &conversation).len(),
         );
         assert_eq!(
-            (kept, told),
+            (kept, delivered),
             (0, 7),
             "killed at batch {killed_at_batch}, rung: {rung}"
         );
@@ -747,16 +747,16 @@ async fn a_purge_that_is_killed_at_any_call_is_finished(system: TestSystem) {
         let path = format!("/v1/Conversations/{conversation}");
         system.delete_with_webhooks(&path).await.expect(204);
         system.run(&conversation).await;
-        assert_eq!(told(&receiver, &conversation).len(), 4);
+        assert_eq!(events_of(&receiver, &conversation).len(), 4);
         system.advance(HOUR * 25);
-        // The last call arrives, or does not.
+        // The last call arrives, or it does not.
         let killed = killed_about(&system, &conversation, nth, nth % 2 == 0).await;
         system.run(&conversation).await;
         for _ in 0..2 {
             system.advance_and_tick(HOUR).await;
         }
         assert_eq!(system.sort_keys(&conversation).await, [""; 0], "call {nth}");
-        assert_eq!(told(&receiver, &conversation).len(), 4, "call {nth}");
+        assert_eq!(events_of(&receiver, &conversation).len(), 4, "call {nth}");
         killed
     })
     .await;
@@ -808,7 +808,7 @@ async fn a_purge_continues_where_a_page_ends(system: TestSystem) {
     let path = format!("/v1/Conversations/{conversation}");
     system.delete_with_webhooks(&path).await.expect(204);
     system.run(&conversation).await;
-    let heard = told(&receiver, &conversation).len();
+    let delivered = events_of(&receiver, &conversation).len();
     let mut kept = system.sort_keys(&conversation).await;
     let last = |kept: &[String]| kept.iter().rfind(|sk| sk.ends_with("#E")).cloned();
     let end = last(&kept);
@@ -832,5 +832,5 @@ async fn a_purge_continues_where_a_page_ends(system: TestSystem) {
     system.run(&conversation).await;
     system.advance_and_tick(HOUR).await;
     assert_eq!(system.sort_keys(&conversation).await, [""; 0]);
-    assert_eq!(told(&receiver, &conversation).len(), heard);
+    assert_eq!(events_of(&receiver, &conversation).len(), delivered);
 }
