@@ -1,4 +1,4 @@
-//! What each outcome costs on DynamoDB, and what it may cost.
+//! The cost of each outcome on DynamoDB, and its budget.
 //!
 //! Costs are read off the wire: DynamoDB bills each answer (`ReturnConsumedCapacity`).
 
@@ -23,7 +23,7 @@ pub struct Cost {
     pub index_units: f64,
 }
 
-/// An outcome, what it cost, and what it may cost.
+/// An outcome, its cost, and its budget.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: &'static str,
@@ -120,7 +120,7 @@ impl Meter {
 /// Every outcome once, without contention and with items under 1 KB.
 ///
 /// # Panics
-/// If an outcome is not what it should be.
+/// If an outcome is not the expected one.
 pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     let system = TestSystem::start(kind).await;
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
@@ -275,7 +275,7 @@ async fn leaving(meter: &mut Meter, hook: &str, body: &str) {
     post().await.expect(201);
     meter.reset();
     system.run(&conversation).await;
-    meter.note("webhook told of one event", 4, 6.0, 2.0, 0.0);
+    meter.note("webhook gets one event", 4, 6.0, 2.0, 0.0);
     system.run(&conversation).await;
     meter.note("run with nothing to do", 1, 4.0, 0.0, 0.0);
     system

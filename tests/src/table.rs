@@ -117,7 +117,7 @@ impl Drop for Owned {
     }
 }
 
-/// Deletes each table that it is told of: an engine slows down with the tables that it holds.
+/// Deletes each table whose name it gets: an engine with many tables is slow.
 fn delete_tables(mut names: mpsc::UnboundedReceiver<(String, String)>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -276,7 +276,7 @@ impl Connector {
     }
 }
 
-/// Lets a request ask for no more than `size`. What it asked for besides, as the answer is to name it.
+/// Cuts a request to `size` items. Returns the items that it cut off, in the form in which the answer names them.
 fn cut(operation: &str, request: &mut HttpRequest, body: &str, size: usize) -> Option<Value> {
     let mut asked: Value = serde_json::from_str(body).expect("a request");
     let mut rest = None;

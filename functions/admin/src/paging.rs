@@ -23,7 +23,7 @@ pub(crate) struct PageSizes {
     pub(crate) max: usize,
 }
 
-/// What a response says of a list, whatever its rows mean.
+/// The parts of a response to a list that do not depend on the kind of its rows.
 pub(crate) struct List<'a> {
     /// Without a query; absolute, or a path for the 2010 API.
     pub(crate) url: String,
@@ -37,7 +37,7 @@ pub(crate) struct List<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fitting {
     rows: Vec<Value>,
-    /// The token of the page that goes on after them.
+    /// The token of the page after them.
     next: Option<String>,
 }
 

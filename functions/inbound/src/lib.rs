@@ -64,7 +64,7 @@ async fn respond(door: &Door, request: Request<Bytes>) -> Response<Bytes> {
     }
 }
 
-/// The carrier that the path names, and what it sent.
+/// The carrier that the path names, and its message.
 fn read(door: &Door, request: &Request<Bytes>) -> Result<(CarrierName, Arrival), RequestError> {
     let path = request.uri().path();
     let name = path.strip_prefix("/inbound/").unwrap_or_default();

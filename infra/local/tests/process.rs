@@ -255,7 +255,7 @@ async fn a_killed_stack_loses_and_doubles_nothing_that_it_accepted() {
         let body = format!("message {number}");
         assert!(bodies.contains(&body), "{body} was accepted");
     }
-    // The carrier sends again what it got no answer for.
+    // The carrier sends each message again that got no answer.
     for number in 0..sent {
         assert!(stack.message(number).await);
     }

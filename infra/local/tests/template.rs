@@ -480,10 +480,10 @@ fn the_filter_lets_every_ring_through() {
     check("INSERT", journal.0, journal.1, false, false);
 }
 
-/// Nobody is handed anything: nothing is due in an empty table.
-struct Nobody;
+/// A hand-off that must not happen: nothing is due in an empty table.
+struct NoHandOff;
 
-impl HandOff for Nobody {
+impl HandOff for NoHandOff {
     async fn hand_off(&self, conversations: Vec<ConversationSid>) -> Result<(), HandOffError> {
         panic!("{conversations:?} were handed off");
     }
@@ -497,9 +497,9 @@ async fn the_function_understands_the_event_of_the_deployed_clock() {
     let [target] = list(clock, "Targets") else {
         panic!("the clock has one target");
     };
-    let mut told = BTreeSet::new();
-    references(at(target, "Arn"), &mut told);
-    assert_eq!(told, ["Dispatch".to_owned()].into());
+    let mut invoked = BTreeSet::new();
+    references(at(target, "Arn"), &mut invoked);
+    assert_eq!(invoked, ["Dispatch".to_owned()].into());
 
     let engine = Engine::in_memory().unwrap().serve().await.unwrap();
     let client = Store::client(engine_config(engine.endpoint_url()));
@@ -517,13 +517,13 @@ async fn the_function_understands_the_event_of_the_deployed_clock() {
     });
     let app = App::new(store, &config.unwrap());
     let event = serde_json::from_str(text(target, "Input")).unwrap();
-    let answer = handle(&app, &Nobody, event).await.unwrap();
+    let answer = handle(&app, &NoHandOff, event).await.unwrap();
     assert_eq!(answer, Value::Null);
 }
 
-/// For a stand-in; deployed, Twilio is where Twilio is.
+/// For a stand-in of Twilio. A deployed function calls Twilio itself.
 const LOCAL_ONLY: &str = "CROSSPOINT_TWILIO_API_URL";
-/// What the way in and the way out need, and nobody else.
+/// The prefix of the variables that only inbound and dispatch need.
 const TWILIO: &str = "CROSSPOINT_TWILIO_";
 
 #[test]

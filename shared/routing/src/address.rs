@@ -34,7 +34,7 @@ impl Channel {
 }
 
 /// A phone number in E.164 (`+15550001111`), a WhatsApp number (`whatsapp:+15550001111`), a short code (`12345`),
-/// or whatever else a carrier names as a sender (`ACME`, `E.ON`, `447700900123`), which can never receive.
+/// or another text that a carrier names as a sender (`ACME`, `E.ON`, `447700900123`), which can never receive.
 ///
 /// Invariant: the text has one of these forms, so equal addresses have equal texts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -88,7 +88,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The state changes; the transition is legal, for [`State::to`] said so. A closed conversation holds nothing.
-    /// Returns the writes that free what it held.
+    /// Returns the writes that release the keys that it held.
     pub(crate) fn set_state(&mut self, to: State, reason: Reason) -> Vec<Write> {
         let from = std::mem::replace(&mut self.header.state, to);
         self.count_activity();

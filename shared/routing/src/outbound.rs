@@ -25,7 +25,7 @@ pub const CLAIM_TIME: Duration = Duration::from_secs(40);
 /// How long everything before the call may take. A run that is held up for longer may have lost its lease, and does not
 /// call.
 pub const PREPARE_TIME: Duration = Duration::from_secs(15);
-/// How long the note may take, whatever is left of the run: without the note, the carrier's answer is lost.
+/// How long the note may take, also after the run's time is over: without the note, the carrier's answer is lost.
 pub const NOTE_TIME: Duration = Duration::from_secs(10);
 
 /// A message on its way to one participant. Its SID follows from conversation, slot and participant.

@@ -111,7 +111,7 @@ pub struct ScopedWebhook {
     pub sid: WebhookSid,
     pub version: u64,
     pub target: ScopedTarget,
-    /// The first slot that it hears.
+    /// The first slot whose events it gets.
     pub since: u64,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::sid::{AddressConfigurationSid, ConversationSid, MessagingServiceSid};
 
-/// Why a message became what it became.
+/// The reason for a message's outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Why {
     pub rule: Rule,

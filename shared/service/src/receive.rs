@@ -152,7 +152,7 @@ impl Task for Reception<'_> {
         route(self.inbound, facts, fresh, reply)
     }
 
-    /// No caller can be told of an invalid edit: the message is published unchanged.
+    /// The carrier can do nothing about an invalid edit: the message is published unchanged.
     async fn ask(
         &self,
         call: &PreActionCall,

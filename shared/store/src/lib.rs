@@ -52,7 +52,7 @@
 //! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
 //! | delete | 2 | 3 | as close, and 2 + 1 |
 //! | message by REST | 2; by a named author 3 | 2–3 | 1 + 1 |
-//! | webhook told of an event, at the first attempt | 4 | 4 | 2, both of the cursor; each further event of the run 1 |
+//! | webhook gets an event, at the first attempt | 4 | 4 | 2, both of the cursor; each further event of the run 1 |
 //! | … that fails | 3 | 3 | 2 + 1 |
 //! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
 //! | run with nothing to do | 1 | 3 | – |

@@ -51,7 +51,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The token of the page that goes on after this many rows of this one, at least one of them or all. `None`: the
+    /// The token of the page that begins after this many rows of this one, at least one of them or all. `None`: the
     /// list is at its end.
     pub fn next_after(&self, rows: usize) -> Option<&str> {
         match rows.checked_sub(1) {

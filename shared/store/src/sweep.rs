@@ -1,5 +1,5 @@
-//! What the sweep reads: the time index, which names every change once, and the marks up to which it has been read. A
-//! reader that goes on from a durable mark misses no change.
+//! The sweep's reads and marks: the time index, which names every change once, and the marks up to which the sweep has
+//! read it. A reader that continues from a durable mark misses no change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Changed {
     pub rows: usize,
     pub conversations: BTreeSet<ConversationSid>,
     pub pending: Vec<PendingForward>,
-    /// One for each journal entry that can't be read: what it names is not known.
+    /// One for each unreadable journal entry, whose content is unknown.
     pub unreadable: Vec<StoreError>,
 }
 

@@ -33,10 +33,10 @@ pub const GSI2: Index = Index {
     partition_key: "xp",
     sort_key: "xs",
 };
-/// Both indexes hold keys alone: an index entry costs one write unit whatever the item holds, a change of anything else
+/// Both indexes hold keys alone: an index entry costs one write unit for any size of the item, a change of anything else
 /// costs none, and what a list shows is read from the table itself.
 pub const INDEX_PROJECTION: ProjectionType = ProjectionType::KeysOnly;
-/// The stream is a doorbell: it tells which logs have grown, not what they say.
+/// The stream is a doorbell: it tells which logs have grown, not their content.
 pub const STREAM_VIEW: StreamViewType = StreamViewType::KeysOnly;
 /// In epoch seconds. Nothing that correctness depends on expires.
 pub const TTL_ATTRIBUTE: &str = "ttl";

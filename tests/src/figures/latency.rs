@@ -28,7 +28,7 @@ const HANGS: Duration = Duration::from_secs(60);
 /// All ten; then the other nine while one hangs.
 ///
 /// # Panics
-/// If a message is not captured, or an endpoint is not told.
+/// If a message is not captured, or an endpoint does not get its events.
 pub async fn measure(kind: EngineKind) -> (Latency, Latency) {
     let system = TestSystem::start(kind).await.start_dispatcher().await;
     let mut receivers = Vec::new();
@@ -58,7 +58,7 @@ fn number(index: usize) -> String {
 /// The endpoints from `first` on are measured; all are written to.
 async fn round(system: &TestSystem, receivers: &[Receiver], first: usize) -> Latency {
     let mut committed: Vec<HashMap<String, Instant>> = vec![HashMap::new(); receivers.len()];
-    let mut heard: Vec<usize> = receivers.iter().map(|r| r.received().len()).collect();
+    let mut counts: Vec<usize> = receivers.iter().map(|r| r.received().len()).collect();
     for message in 0..MESSAGES * receivers.len() {
         let endpoint = message % receivers.len();
         let sid = sid((first * 1_000_000 + message) as u64 + 1);
@@ -72,8 +72,8 @@ async fn round(system: &TestSystem, receivers: &[Receiver], first: usize) -> Lat
     }
     let mut samples = Vec::new();
     for endpoint in first..receivers.len() {
-        heard[endpoint] += MESSAGES;
-        for received in receivers[endpoint].wait_for(heard[endpoint]).await {
+        counts[endpoint] += MESSAGES;
+        for received in receivers[endpoint].wait_for(counts[endpoint]).await {
             let sid = received.parameter("MessageSid").unwrap_or_default();
             if let Some(at) = committed[endpoint].remove(sid) {
                 samples.push(received.at.saturating_duration_since(at));

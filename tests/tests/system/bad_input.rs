@@ -576,7 +576,7 @@ async fn a_value_of_the_greatest_length_is_stored(system: TestSystem) {
     let [conversations, _, participants, _, messages, _] = &doors;
     let attributes = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
     let (small, large) = (attributes(4 * 1024), attributes(16 * 1024));
-    // Characters are counted, whatever their length in bytes.
+    // The limit counts characters, not bytes.
     for character in ["x", "ж"] {
         let (name, body) = (character.repeat(256), character.repeat(1_600));
         for (path, key, form) in [
@@ -847,7 +847,7 @@ async fn signed(
     system.send(request).await
 }
 
-/// The client is to blame, and is told so in JSON.
+/// Asserts that the answer blames the client, in JSON.
 #[track_caller]
 fn refused(answer: &Response, what: &str) {
     let what: String = what.chars().take(200).collect();
@@ -868,7 +868,7 @@ fn refused(answer: &Response, what: &str) {
     assert_eq!(error["status"], answer.status.as_u16(), "{what}: {error}");
 }
 
-/// The same, as the REST API says it.
+/// The same for an answer of the REST API.
 #[track_caller]
 fn refused_by_rest(answer: &Response, what: &str) {
     refused(answer, what);
@@ -878,8 +878,8 @@ fn refused_by_rest(answer: &Response, what: &str) {
     assert!(error["code"].is_u64(), "{error}");
 }
 
-/// Nothing was kept of the message `SM…1` that Ada sent in vain: no conversation, and no journal entry that would
-/// make a duplicate of the same message in good order.
+/// Asserts that the table has nothing of Ada's refused message `SM…1`: no conversation, and no journal entry that would
+/// make a duplicate of the same message in a valid form.
 async fn nothing_happened(system: &TestSystem) {
     assert_eq!(system.conversations().await.len(), 0);
     let sid = sid(1);
@@ -893,7 +893,7 @@ async fn nothing_happened(system: &TestSystem) {
     assert_eq!(bodies, ["simulated", "by Twilio"]);
 }
 
-/// Nothing came of what was refused at these doors.
+/// Asserts that the refused requests had no effect.
 async fn unchanged(system: &TestSystem, doors: &[String; 6]) {
     let conversation = only(system.conversations().await);
     assert_eq!(conversation["friendly_name"], Value::Null);

@@ -1,4 +1,4 @@
-//! What each outcome costs stays within what it may cost.
+//! The cost of each outcome stays within its budget.
 
 use tests::budget::{self, Row};
 use tests::engine::EngineKind;

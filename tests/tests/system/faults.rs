@@ -1,4 +1,4 @@
-//! What DynamoDB, the network and other people's servers can do to us, and what it may not do to a message.
+//! Faults of DynamoDB, of the network and of other parties' servers, and the promises for messages under them.
 
 use std::time::{Duration, Instant};
 
@@ -451,17 +451,17 @@ async fn a_crash_at_any_call_loses_and_doubles_nothing(system: TestSystem) {
     for row in conversations {
         assert_eq!(system.bodies(&text(&row["sid"])).await.len(), 16);
     }
-    let mut told: Vec<String> = receiver
+    let mut sids: Vec<String> = receiver
         .received()
         .iter()
-        .filter_map(|told| told.parameter("MessageSid").map(str::to_owned))
+        .filter_map(|received| received.parameter("MessageSid").map(str::to_owned))
         .collect();
-    told.sort();
-    told.dedup();
+    sids.sort();
+    sids.dedup();
     assert_eq!(
-        told.len(),
+        sids.len(),
         16,
-        "every forwarded message was told, some of them twice"
+        "the webhook got every forwarded message, some of them twice"
     );
 }
 
@@ -528,11 +528,11 @@ async fn a_dead_incoming_message_webhook_is_a_502_and_the_message_is_kept(system
     let answer = system.message(&sid(1), ADA, OURS, "hello").await;
     assert!(answer.accepted());
     assert_eq!(answer.text(), "<Response><Message>hi</Message></Response>");
-    let told = dead.received();
-    assert_eq!(told.len(), 2);
+    let received = dead.received();
+    assert_eq!(received.len(), 2);
     assert_eq!(
-        told[0].header("I-Twilio-Idempotency-Token"),
-        told[1].header("I-Twilio-Idempotency-Token")
+        received[0].header("I-Twilio-Idempotency-Token"),
+        received[1].header("I-Twilio-Idempotency-Token")
     );
-    assert_eq!(told[0].parameters, told[1].parameters);
+    assert_eq!(received[0].parameters, received[1].parameters);
 }

@@ -410,7 +410,7 @@ async fn a_timer_counts_from_the_last_activity(system: TestSystem) {
     let start = seconds(&updated["timers"]["date_closed"]) - 60 * 60;
     let moved = async |minutes: i64, what: &str| {
         let timers = system.fetch_conversation(&conversation).await["timers"].clone();
-        // The clock itself goes on while the test runs.
+        // The clock also runs by itself during the test.
         let closed = seconds(&timers["date_closed"]) - start - 60 * 60;
         let bounds = minutes * 60..minutes * 60 + 60;
         assert!(bounds.contains(&closed), "{what}: moved by {closed} s");
@@ -798,7 +798,7 @@ async fn a_deleted_conversation_is_gone_with_all_it_had(system: TestSystem) {
 async fn an_unknown_conversation_is_not_found(system: TestSystem) {
     for name in [
         "CH00000000000000000000000000000000",
-        "a name that nobody has".replace(' ', "%20").as_str(),
+        "a name without a conversation".replace(' ', "%20").as_str(),
         &"x".repeat(5_000),
     ] {
         let path = format!("/v1/Conversations/{name}");

@@ -693,8 +693,8 @@ async fn a_search_with_neither_or_both_of_address_and_identity_is_refused(system
         .await;
     answer.expect_code(400, 50451);
     assert_eq!(system.get(path).await.expect(400)["status"], 400);
-    let nobody = system.list(&format!("{path}?Identity=nobody")).await;
-    assert_eq!(nobody.len(), 0);
+    let none = system.list(&format!("{path}?Identity=nobody")).await;
+    assert_eq!(none.len(), 0);
 }
 
 /// Adds a chat participant.

@@ -289,7 +289,7 @@ async fn an_address_configuration_with_a_webhook_shows_it(system: TestSystem) {
             "webhook_filters": ["onParticipantAdded", "onMessageAdded"],
         })
     );
-    // It attaches a webhook to what it makes, and makes it like any other.
+    // The configuration gives its conversations a webhook, and makes them like any other.
     system.message(&sid(1), ADA, OURS, "hello").await;
     let conversation = only(system.conversations().await);
     assert_eq!(conversation["chat_service_sid"], json!(service));

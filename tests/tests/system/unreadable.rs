@@ -312,7 +312,7 @@ async fn post(
     system.send(request.expect("a request")).await
 }
 
-/// The webhook of our number, which must hear nothing.
+/// The webhook of our number, which must get no request.
 async fn number_with_webhook(system: &TestSystem) -> Receiver {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     let url = format!("{}/sms", application.url());

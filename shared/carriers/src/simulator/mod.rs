@@ -1,5 +1,5 @@
 //! The local stack's own carrier, a stand-in for Twilio: it takes Twilio's parameters, of which few are required, without
-//! a signature, and answers as Twilio is answered. What it sends stays in memory. Only the developer can reach it.
+//! a signature, and answers as Twilio is answered. Its outbox stays in memory. Only the developer can reach it.
 //!
 //! The cast: `parse` reads a message, `answer` is the response to it, and [`outbox`] keeps what is sent.
 

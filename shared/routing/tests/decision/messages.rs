@@ -15,7 +15,7 @@ use routing::{
     Timers, Webhooks, Why, Write, route,
 };
 
-/// A message and the facts about it: from consumer 1, 30 s after the last activity of whatever holds the pair.
+/// A message and the facts about it: from consumer 1, 30 s after the last activity of the conversation that holds the pair.
 struct Case {
     inbound: Inbound,
     facts: Facts,

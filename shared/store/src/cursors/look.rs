@@ -1,4 +1,4 @@
-//! Reading what a consumer goes on from: settings, cursors and the log.
+//! Reads a look and the stretches of a log for consumers: settings, cursors and entries.
 
 use routing::{Consumer, ConversationSid, Cursor, Entry, Limits, Look, gapless};
 

@@ -29,7 +29,7 @@ struct EntryWire {
     /// The message that the entry added; beside the events, so that it can be blanked by itself.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     message: Option<MessageWire>,
-    /// Where the receiving number's own webhook hears of the message.
+    /// Present if the receiving number's own webhook gets the message.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     number_webhook: Option<MessageKeyWire>,
     #[serde(rename = "h")]
@@ -43,7 +43,7 @@ enum EventWire {
     #[serde(rename = "cu")]
     ConversationUpdated(SnapshotWire),
     #[serde(rename = "cr")]
-    /// What it was, and its last state.
+    /// Its last snapshot, and its last state.
     ConversationRemoved(SnapshotWire, u8),
     /// From, to, reason.
     #[serde(rename = "cs")]
@@ -56,7 +56,7 @@ enum EventWire {
     ParticipantRemoved(ParticipantWire),
     #[serde(rename = "ma")]
     MessageAdded,
-    /// SID, when it was added, and what it says.
+    /// SID, time of addition, and text.
     #[serde(rename = "mu")]
     MessageUpdated(Id, i64, MessageWire),
     #[serde(rename = "mr")]
