@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use carriers::webhook::signature;
-use http::{Method, Request};
+use carriers::{Arrival, Receivers};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use routing::CarrierName;
+use service::{ReceiveError, Received, receive};
+use store::Deadline;
 
 use crate::form::encode;
 use crate::response::Response;
@@ -49,6 +54,32 @@ impl TestSystem {
             .await
     }
 
+    /// Receives a message from the simulator, as the inbound function does, but until this deadline.
+    pub async fn receive_until(
+        &self,
+        deadline: Deadline,
+        form: &[(&str, &str)],
+    ) -> Result<Received, ReceiveError> {
+        let (url, body) = (format!("{PUBLIC_URL}/inbound/simulator"), encode(form));
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
+        let request = carriers::Request {
+            method: &Method::POST,
+            url: &url,
+            headers: &headers,
+            body: body.as_bytes(),
+            received_at: self.app.clock.now(),
+            fresh: self.app.carrier_message_sid(),
+        };
+        let receivers = Receivers {
+            simulator: Some(self.app.account),
+            ..Receivers::default()
+        };
+        match receivers.receive(CarrierName::Simulator, &request) {
+            Ok(Arrival::Message(inbound)) => receive(&self.app, inbound, deadline).await,
+            other => panic!("no message: {other:?}"),
+        }
+    }
+
     /// A message from the simulator, which sends it again after a 5xx, at most `attempts_max` times in all.
     pub async fn message_repeated(
         &self,
@@ -69,6 +100,8 @@ impl TestSystem {
         response
     }
 }
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// How long the carrier waits before it sends again.
 const CARRIER_PAUSE: Duration = Duration::from_millis(500);
