@@ -202,7 +202,7 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     hook.answer(|_| Reply::new(403, ""));
     accepted(system.message(&next(), ADA, plain, &body).await);
     // One read after the reply: the pair can have moved during the call.
-    meter.note("rejected by a pre-action webhook", 4, 6.0, 1.0, 2.0);
+    meter.note("rejected by a pre-action webhook", 4, 7.0, 1.0, 2.0);
     system
         .post("/v1/Configuration/Webhooks", &[("PreWebhookUrl", "")])
         .await

@@ -3,7 +3,7 @@
 
 use routing::{
     Address, AddressConfiguration, AddressConfigurationSid, AutoCreation, AutoCreationKind,
-    Channel, Metadata,
+    Channel, ConversationServiceSid, Metadata,
 };
 use serde_json::{Value, json};
 use service::{
@@ -13,6 +13,7 @@ use service::{
 
 use crate::auto_creation::{AutoCreationWish, auto_creation_json};
 use crate::codes;
+use crate::named_services::check_service_exists;
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -34,9 +35,10 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let page = store
         .address_configuration_list(paging.request(), request.deadline())
         .await?;
+    let default = request.service().await?;
     let json_of = |configuration: &AddressConfiguration| {
         let listed = channel.is_none_or(|channel| configuration.address.channel() == channel);
-        listed.then(|| configuration_json(&request, configuration))
+        listed.then(|| configuration_json(&request, configuration, default))
     };
     Ok(Success::Ok(paging.list(List {
         url: request.url("/v1/Configuration/Addresses"),
@@ -60,11 +62,13 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     }
     let country = country(parameters, &address)?;
     let friendly_name = friendly_name(parameters)?.flatten();
-    let auto_creation = AutoCreationWish::from_parameters(parameters)?.merge(&AutoCreation {
+    let wish = AutoCreationWish::from_parameters(parameters)?;
+    let auto_creation = wish.merge(&AutoCreation {
         enabled: false,
         service: None,
         kind: AutoCreationKind::Default,
     })?;
+    check_service_exists(&request, wish.service()).await?;
     let configuration = create_address_configuration(
         request.app(),
         address,
@@ -74,16 +78,17 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
         request.deadline(),
     );
     let configuration = configuration.await?;
-    Ok(Success::Created(configuration_json(
-        &request,
-        &configuration,
-    )))
+    let default = request.service().await?;
+    let body = configuration_json(&request, &configuration, default);
+    Ok(Success::Created(body))
 }
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let named = NamedConfiguration::of(&request)?;
     let configuration = named.get(&request).await?;
-    Ok(Success::Ok(configuration_json(&request, &configuration)))
+    let default = request.service().await?;
+    let body = configuration_json(&request, &configuration, default);
+    Ok(Success::Ok(body))
 }
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
@@ -92,6 +97,7 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let wish = AutoCreationWish::from_parameters(&request.parameters)?;
     // This read finds the faults of the wish; the update reads again.
     wish.merge(&named.get(&request).await?.auto_creation)?;
+    check_service_exists(&request, wish.service()).await?;
     let edit = |before: AddressConfiguration| {
         // The wish fitted a moment ago: another request changed the configuration since.
         let merged = wish.merge(&before.auto_creation);
@@ -107,7 +113,8 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let deadline = request.deadline();
     let updated =
         update_address_configuration(request.app(), &named.address, select, edit, deadline).await?;
-    Ok(Success::Ok(configuration_json(&request, &updated)))
+    let default = request.service().await?;
+    Ok(Success::Ok(configuration_json(&request, &updated, default)))
 }
 
 pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
@@ -178,7 +185,12 @@ fn country(parameters: &Parameters, address: &Address) -> Result<Option<String>,
     }
 }
 
-fn configuration_json(request: &Request, configuration: &AddressConfiguration) -> Value {
+/// `default`: the account's default service.
+fn configuration_json(
+    request: &Request,
+    configuration: &AddressConfiguration,
+    default: ConversationServiceSid,
+) -> Value {
     let sid = configuration.sid.to_string();
     json!({
         "account_sid": request.account().to_string(),
@@ -186,7 +198,7 @@ fn configuration_json(request: &Request, configuration: &AddressConfiguration) -
         "address": configuration.address.to_string(),
         "friendly_name": configuration.friendly_name,
         "address_country": configuration.country,
-        "auto_creation": auto_creation_json(&configuration.auto_creation),
+        "auto_creation": auto_creation_json(&configuration.auto_creation, default),
         "date_created": date::iso(configuration.date_created),
         "date_updated": date::iso(configuration.date_updated),
         "url": request.url(&format!("/v1/Configuration/Addresses/{sid}")),

@@ -6,9 +6,9 @@ use routing::{
 use serde_json::{Value, json};
 
 use crate::codes;
+use crate::named_services::conversation_service;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::services::{check_conversation_service, default_service};
 
 const DEFAULT: &str = "default";
 const WEBHOOK: &str = "webhook";
@@ -47,15 +47,17 @@ impl AutoCreationWish {
             "AutoCreation.Type",
             "must be one of webhook, studio and default",
         );
-        let service = parameters.single("AutoCreation.ConversationServiceSid")?;
-        check_conversation_service(service.filter(|text| !text.is_empty()))?;
+        let service = match parameters.single("AutoCreation.ConversationServiceSid")? {
+            Some("") => Some(None),
+            text => conversation_service(text)?.map(Some),
+        };
         let url_invalid = codes::parameter(WEBHOOK_URL, "must be an absolute http or https URL");
         let retry_count = |text: &str| text.parse().ok().filter(|count| *count <= RETRY_COUNT_MAX);
         let retry_count_invalid = codes::parameter(STUDIO_RETRY_COUNT, "must be 0, 1, 2 or 3");
         Ok(AutoCreationWish {
             enabled: parameters.boolean("AutoCreation.Enabled")?,
             kind: parameters.choice("AutoCreation.Type", kind, kind_invalid)?,
-            service: service.map(ConversationServiceSid::parse),
+            service,
             url: parameters
                 .url(WEBHOOK_URL, |error| codes::url(error, url_invalid))?
                 .flatten(),
@@ -67,6 +69,11 @@ impl AutoCreationWish {
                 .transpose()?,
             retry_count: parameters.choice(STUDIO_RETRY_COUNT, retry_count, retry_count_invalid)?,
         })
+    }
+
+    /// The conversation service that the request names.
+    pub(crate) fn service(&self) -> Option<ConversationServiceSid> {
+        self.service.flatten()
     }
 
     /// The settings before, with those of the request in their place. Refuses a parameter that the type does not have.
@@ -147,8 +154,12 @@ fn kind(kind: &AutoCreationKind) -> &'static str {
     }
 }
 
-/// The two types with a hook of their own always show the service. The default type shows it if it was set.
-pub(crate) fn auto_creation_json(auto_creation: &AutoCreation) -> Value {
+/// The two types with a hook of their own always show the service. The default type shows it if it was set. `default`: the
+/// account's default service.
+pub(crate) fn auto_creation_json(
+    auto_creation: &AutoCreation,
+    default: ConversationServiceSid,
+) -> Value {
     let mut body = json!({
         "enabled": auto_creation.enabled,
         "type": kind(&auto_creation.kind),
@@ -170,7 +181,7 @@ pub(crate) fn auto_creation_json(auto_creation: &AutoCreation) -> Value {
         }
     }
     let hooked = !matches!(auto_creation.kind, AutoCreationKind::Default);
-    let default = hooked.then(default_service);
+    let default = hooked.then_some(default);
     if let Some(service) = auto_creation.service.or(default) {
         body["conversation_service_sid"] = service.to_string().into();
     }
@@ -234,7 +245,10 @@ mod tests {
             (more(&studio, "StudioRetryCount=3"), None),
             (more(&studio, "StudioRetryCount=4"), Some(20001)),
             (
-                format!("AutoCreation.ConversationServiceSid={}", default_service()),
+                format!(
+                    "AutoCreation.ConversationServiceSid={}",
+                    ConversationServiceSid::DEFAULT
+                ),
                 None,
             ),
             (
@@ -257,15 +271,18 @@ mod tests {
         let shown = json!({
             "enabled": true,
             "type": "webhook",
-            "conversation_service_sid": default_service().to_string(),
+            "conversation_service_sid": ConversationServiceSid::DEFAULT.to_string(),
             "webhook_url": "https://b.example",
             "webhook_method": "GET",
             "webhook_filters": ["onMessageAdded"],
         });
-        assert_eq!(auto_creation_json(&moved), shown);
+        assert_eq!(
+            auto_creation_json(&moved, ConversationServiceSid::DEFAULT),
+            shown
+        );
         let plain = merge("AutoCreation.Type=default", &before).unwrap();
         assert_eq!(
-            auto_creation_json(&plain),
+            auto_creation_json(&plain, ConversationServiceSid::DEFAULT),
             json!({"enabled": true, "type": "default"})
         );
     }

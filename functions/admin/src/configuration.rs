@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use service::update_account;
 
 use crate::codes;
+use crate::named_services::{check_messaging_service, check_service_exists, conversation_service};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
-use crate::services::{check_conversation_service, check_messaging_service};
 use crate::timer;
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
@@ -19,7 +19,7 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let parameters = &request.parameters;
-    check_conversation_service(parameters.single("DefaultChatServiceSid")?)?;
+    let service = conversation_service(parameters.single("DefaultChatServiceSid")?)?;
     check_messaging_service(parameters.single("DefaultMessagingServiceSid")?)?;
     let inactive_s = timer_s(
         parameters,
@@ -35,7 +35,9 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
         codes::CLOSED_TIMER,
         codes::CLOSED_TIMER_SHORT,
     )?;
+    check_service_exists(&request, service).await?;
     let edit = |settings: AccountSettings| AccountSettings {
+        default_service: service.unwrap_or(settings.default_service),
         timers: Timers {
             inactive_s: inactive_s.unwrap_or(settings.timers.inactive_s),
             closed_s: closed_s.unwrap_or(settings.timers.closed_s),
@@ -62,7 +64,7 @@ fn timer_s(
 }
 
 fn configuration_json(request: &Request, settings: &AccountSettings) -> Value {
-    let service = settings.default_service();
+    let service = settings.default_service;
     json!({
         "account_sid": request.account().to_string(),
         "default_chat_service_sid": service.to_string(),

@@ -1,23 +1,23 @@
-//! `/v1/Conversations`: the conversations of the default service. In a path, a conversation's unique name names it as
+//! `…/Conversations`: the conversations of a service. In a path, a conversation's unique name names it as
 //! its SID does.
 //!
 //! The API accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.
 
 use jiff::Timestamp;
 use routing::change::conversation::{ConversationEdit, NewConversation};
-use routing::{ConversationSid, MessagingServiceSid, Metadata, State, Timers};
+use routing::{ConversationSid, MessagingServiceSid, Metadata, State, Tail, Timers};
 use serde_json::{Map, Value, json};
 use service::{create_conversation, delete_conversation, update_conversation};
-use store::{ConversationFilter, View};
+use store::{ConversationFilter, ListKind, View};
 
 use crate::codes;
 use crate::date;
+use crate::named_services::check_messaging_service;
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
-use crate::services::check_messaging_service;
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
@@ -39,11 +39,12 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         created_from: listed_date("StartDate", start, date::from)?,
         created_before: listed_date("EndDate", end, date::before)?,
     };
+    paging.request().check(ListKind::Conversations)?;
     let page = request
         .app()
         .store
         .conversation_list(
-            request.asked.service,
+            request.service().await?,
             filter,
             paging.request(),
             request.deadline(),
@@ -56,7 +57,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     };
     Ok(Success::Ok(
         paging.list(List {
-            url: request.url("/v1/Conversations"),
+            url: request.service_url("/Conversations"),
             filters: filters
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value?)))
@@ -85,8 +86,9 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let sid = conversation_of(&request).await?;
     let store = &request.app().store;
-    let view = store.conversation_get(sid, request.deadline()).await?;
-    let view = view.filter(|view| view.metadata.service == request.asked.service);
+    let view = async { Ok(store.conversation_get(sid, request.deadline()).await?) };
+    let (service, view) = tokio::try_join!(request.service(), view)?;
+    let view = view.filter(|view| view.metadata.service == service);
     let view = view.ok_or(codes::NOT_FOUND)?;
     Ok(Success::Ok(conversation_json(&request, &view)))
 }
@@ -122,26 +124,21 @@ pub(crate) async fn conversation_of(request: &Request) -> Result<ConversationSid
         return Err(codes::NOT_FOUND);
     }
     let store = &request.app().store;
-    let service = request.asked.service;
+    let service = request.service().await?;
     let sid = store.name_get(service, text, request.deadline()).await?;
     sid.ok_or(codes::NOT_FOUND)
 }
 
 /// Refuses a conversation that does not exist or is deleted.
 pub(crate) async fn check_exists(request: &Request, sid: ConversationSid) -> Result<(), Problem> {
-    let tail = request
-        .app()
-        .store
-        .tail_get(sid, request.deadline())
-        .await?;
-    match tail.map(|tail| (tail.header.terminal, tail.header.service)) {
-        Some((false, service)) if service == request.asked.service => Ok(()),
-        _ => Err(codes::NOT_FOUND),
+    let store = &request.app().store;
+    let tail = async { Ok(store.tail_get(sid, request.deadline()).await?) };
+    let (service, tail) = tokio::try_join!(request.service(), tail)?;
+    let visible = |tail: Tail| !tail.header.terminal && tail.header.service == service;
+    match tail.is_some_and(visible) {
+        true => Ok(()),
+        false => Err(codes::NOT_FOUND),
     }
-}
-
-pub(crate) fn conversation_path(sid: ConversationSid) -> String {
-    format!("/v1/Conversations/{sid}")
 }
 
 /// When the conversation becomes inactive, and when it closes; without timers, `{}`.
@@ -233,7 +230,7 @@ const LISTED_MAX: Timestamp = Timestamp::constant(9_999_999_999, 999_000_000);
 
 fn conversation_json(request: &Request, view: &View) -> Value {
     let (metadata, header) = (&view.metadata, &view.tail.header);
-    let url = request.url(&conversation_path(metadata.conversation));
+    let url = request.conversation_url(metadata.conversation);
     json!({
         "sid": metadata.conversation.to_string(),
         "account_sid": request.account().to_string(),

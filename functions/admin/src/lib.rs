@@ -14,9 +14,11 @@ mod authentication;
 mod auto_creation;
 mod codes;
 mod configuration;
+mod conversation_services;
 mod conversations;
 mod date;
 mod messages;
+mod named_services;
 mod numbers;
 mod paging;
 mod parameters;
@@ -26,7 +28,7 @@ mod phone;
 mod problem;
 mod request;
 mod response;
-mod services;
+mod service_configuration;
 pub mod timer;
 mod webhooks;
 
@@ -51,40 +53,14 @@ pub struct Admin {
 /// The whole API.
 pub fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
-    let api = Router::new()
+    let of_account = Router::new()
         .route(
-            "/v1/Conversations",
-            get(conversations::list).post(conversations::create),
+            "/v1/Services",
+            get(conversation_services::list).post(conversation_services::create),
         )
         .route(
-            "/v1/Conversations/{ConversationSid}",
-            get(conversations::fetch)
-                .post(conversations::update)
-                .delete(conversations::delete),
-        )
-        .route(
-            "/v1/Conversations/{ConversationSid}/Participants",
-            get(participants::list).post(participants::create),
-        )
-        .route(
-            "/v1/Conversations/{ConversationSid}/Participants/{Sid}",
-            get(participants::fetch)
-                .post(participants::update)
-                .delete(participants::delete),
-        )
-        .route(
-            "/v1/Conversations/{ConversationSid}/Messages",
-            get(messages::list).post(messages::create),
-        )
-        .route(
-            "/v1/Conversations/{ConversationSid}/Messages/{Sid}",
-            get(messages::fetch)
-                .post(messages::update)
-                .delete(messages::delete),
-        )
-        .route(
-            "/v1/ParticipantConversations",
-            get(participant_conversations::list),
+            "/v1/Services/{ChatServiceSid}",
+            get(conversation_services::fetch),
         )
         .route(
             "/v1/Configuration",
@@ -113,6 +89,12 @@ pub fn router(admin: Admin) -> Router {
             get(numbers::fetch)
                 .post(numbers::update)
                 .delete(numbers::delete),
+        );
+    let api = of_account
+        .nest("/v1", conversations_of_service())
+        .nest(
+            "/v1/Services/{ChatServiceSid}",
+            conversations_of_service().merge(configuration_of_service()),
         )
         .fallback(async || codes::NOT_FOUND)
         .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED)
@@ -124,6 +106,58 @@ pub fn router(admin: Admin) -> Router {
         .route("/healthz", get(healthz))
         .method_not_allowed_fallback(async || codes::METHOD_NOT_ALLOWED);
     with_json_problems(open.merge(api)).with_state(admin)
+}
+
+/// The resources that belong to one conversation service. Their paths begin with the service, or act on the default one.
+fn conversations_of_service() -> Router<Arc<Admin>> {
+    Router::new()
+        .route(
+            "/Conversations",
+            get(conversations::list).post(conversations::create),
+        )
+        .route(
+            "/Conversations/{ConversationSid}",
+            get(conversations::fetch)
+                .post(conversations::update)
+                .delete(conversations::delete),
+        )
+        .route(
+            "/Conversations/{ConversationSid}/Participants",
+            get(participants::list).post(participants::create),
+        )
+        .route(
+            "/Conversations/{ConversationSid}/Participants/{Sid}",
+            get(participants::fetch)
+                .post(participants::update)
+                .delete(participants::delete),
+        )
+        .route(
+            "/Conversations/{ConversationSid}/Messages",
+            get(messages::list).post(messages::create),
+        )
+        .route(
+            "/Conversations/{ConversationSid}/Messages/{Sid}",
+            get(messages::fetch)
+                .post(messages::update)
+                .delete(messages::delete),
+        )
+        .route(
+            "/ParticipantConversations",
+            get(participant_conversations::list),
+        )
+}
+
+/// The settings of one conversation service.
+fn configuration_of_service() -> Router<Arc<Admin>> {
+    Router::new()
+        .route(
+            "/Configuration",
+            get(service_configuration::fetch).post(service_configuration::update),
+        )
+        .route(
+            "/Configuration/Webhooks",
+            get(webhooks::fetch_of_service).post(webhooks::update_of_service),
+        )
 }
 
 /// The router with layers that write and log every problem, also that of a panic.

@@ -10,7 +10,7 @@ use service::{delete_message, edit_message, post_message};
 use store::{MessageView, Order};
 
 use crate::codes;
-use crate::conversations::{check_exists, conversation_of, conversation_path};
+use crate::conversations::{check_exists, conversation_of};
 use crate::date;
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::parameters::Parameters;
@@ -44,7 +44,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         .await?;
     let json_of = |row: &MessageView| Some(message_json(&request, row));
     Ok(Success::Ok(paging.list(List {
-        url: request.url(&format!("{}/Messages", conversation_path(conversation))),
+        url: format!("{}/Messages", request.conversation_url(conversation)),
         filters: text.map(|text| ("Order", text)).into_iter().collect(),
         key: "messages",
         fitting: Fitting::of(&page, json_of),
@@ -121,14 +121,11 @@ fn edit_of(parameters: &Parameters) -> Result<MessageEdit, Problem> {
 
 fn message_json(request: &Request, view: &MessageView) -> Value {
     let message = &view.message;
-    let url = request.url(&format!(
-        "{}/Messages/{}",
-        conversation_path(view.conversation),
-        view.sid
-    ));
+    let conversation = request.conversation_url(view.conversation);
+    let url = format!("{conversation}/Messages/{}", view.sid);
     let media = !message.media.is_empty();
     let text = (!message.body.is_empty() || !media).then_some(&message.body);
-    json!({
+    let body = json!({
         "sid": view.sid.to_string(),
         "account_sid": request.account().to_string(),
         "conversation_sid": view.conversation.to_string(),
@@ -147,7 +144,8 @@ fn message_json(request: &Request, view: &MessageView) -> Value {
             "delivery_receipts": format!("{url}/Receipts"),
             "channel_metadata": format!("{url}/ChannelMetadata"),
         },
-    })
+    });
+    request.with_service(body)
 }
 
 /// `url` is Crosspoint's own property: the file stays at the carrier.

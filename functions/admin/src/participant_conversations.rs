@@ -1,11 +1,11 @@
-//! `/v1/ParticipantConversations`: the conversations of an address or an identity, also closed ones, sorted by SID.
+//! `…/ParticipantConversations`: the conversations of an address or an identity, also closed ones, sorted by SID.
 
 use routing::{ConversationSid, Participant};
 use serde_json::{Value, json};
 use store::View;
 
 use crate::codes;
-use crate::conversations::{conversation_path, timers_json};
+use crate::conversations::timers_json;
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::participants::check_identity;
 use crate::problem::Problem;
@@ -23,6 +23,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
     let (page, deadline) = (paging.request(), request.deadline());
     let store = &request.app().store;
+    let service = request.service().await?;
     let identity = request.parameters.non_empty("Identity")?;
     let address = request.parameters.non_empty("Address")?;
     let (page, filter) = match (identity, address) {
@@ -35,7 +36,6 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         }
         (Some(identity), None) => {
             check_identity(identity)?;
-            let service = request.asked.service;
             let found = store.participants_by_identity(service, identity, page, deadline);
             (found.await?, ("Identity", identity.to_owned()))
         }
@@ -53,11 +53,11 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let json_of = |participant: &Participant| {
         let mut views = views.iter();
         let view = views.find(|view| view.metadata.conversation == participant.conversation)?;
-        let deleted = view.tail.header.terminal;
-        (!deleted).then(|| participation_json(&request, participant, view))
+        let visible = !view.tail.header.terminal && view.metadata.service == service;
+        visible.then(|| participation_json(&request, participant, view))
     };
     Ok(Success::Ok(paging.list(List {
-        url: request.url("/v1/ParticipantConversations"),
+        url: request.service_url("/ParticipantConversations"),
         filters: vec![(filter.0, &filter.1)],
         key: "conversations",
         fitting: Fitting::of(&page, json_of),
@@ -66,7 +66,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
 
 fn participation_json(request: &Request, participant: &Participant, view: &View) -> Value {
     let (metadata, header) = (&view.metadata, &view.tail.header);
-    let conversation = request.url(&conversation_path(metadata.conversation));
+    let conversation = request.conversation_url(metadata.conversation);
     let binding = participant.pair.as_ref().map(|pair| {
         json!({
             "type": pair.address().channel().as_str(),

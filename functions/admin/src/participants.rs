@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use service::{ChangeError, add_participant, remove_participant, update_participant};
 
 use crate::codes;
-use crate::conversations::{check_exists, conversation_of, conversation_path};
+use crate::conversations::{check_exists, conversation_of};
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -42,7 +42,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
         .await?;
     let json_of = |row: &Participant| Some(participant_json(&request, row));
     Ok(Success::Ok(paging.list(List {
-        url: request.url(&format!("{}/Participants", conversation_path(conversation))),
+        url: format!("{}/Participants", request.conversation_url(conversation)),
         filters: Vec::new(),
         key: "participants",
         fitting: Fitting::of(&page, json_of),
@@ -186,7 +186,7 @@ fn edit_of(parameters: &Parameters) -> Result<ParticipantEdit, Problem> {
 const INDEX_MAX: u64 = (1 << 53) - 1;
 
 fn participant_json(request: &Request, participant: &Participant) -> Value {
-    let conversation = conversation_path(participant.conversation);
+    let conversation = request.conversation_url(participant.conversation);
     let binding = participant.pair.as_ref().map(|pair| {
         json!({
             "type": pair.address().channel().as_str(),
@@ -194,7 +194,7 @@ fn participant_json(request: &Request, participant: &Participant) -> Value {
             "proxy_address": pair.proxy().to_string(),
         })
     });
-    json!({
+    let body = json!({
         "sid": participant.sid.to_string(),
         "account_sid": request.account().to_string(),
         "conversation_sid": participant.conversation.to_string(),
@@ -206,8 +206,9 @@ fn participant_json(request: &Request, participant: &Participant) -> Value {
         "last_read_timestamp": participant.last_read_at.map(date::iso),
         "date_created": date::iso(participant.date_created),
         "date_updated": date::iso(participant.date_updated),
-        "url": request.url(&format!("{conversation}/Participants/{}", participant.sid)),
-    })
+        "url": format!("{conversation}/Participants/{}", participant.sid),
+    });
+    request.with_service(body)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use carriers::Form;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use routing::AccountSid;
+use routing::{AccountSid, ConversationServiceSid, ConversationSid};
+use serde_json::Value;
 use service::{App, Asked};
 use store::Deadline;
 
@@ -17,7 +18,6 @@ use crate::Admin;
 use crate::codes;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::services::default_service;
 
 pub(crate) struct Request {
     admin: Arc<Admin>,
@@ -30,6 +30,9 @@ pub(crate) struct Request {
 
 /// Ten times the longest list of parameters that the API has: that list has 16 KB of attributes, each byte escaped.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The segment of a path that names a conversation service.
+pub(crate) const SERVICE: &str = "ChatServiceSid";
 
 impl Request {
     pub(crate) fn app(&self) -> &App {
@@ -48,6 +51,39 @@ impl Request {
     pub(crate) fn segment(&self, name: &str) -> &str {
         let found = self.segments.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// The conversation service that the request is about: the one of its path, or the account's default. Refuses a path
+    /// with a service that does not exist.
+    pub(crate) async fn service(&self) -> Result<ConversationServiceSid, Problem> {
+        let store = &self.app().store;
+        match self.asked.service {
+            None => Ok(store.account_get(self.deadline()).await?.default_service),
+            Some(sid) => {
+                let service = store.conversation_service_get(sid, self.deadline());
+                service.await?.map(|_| sid).ok_or(codes::NOT_FOUND)
+            }
+        }
+    }
+
+    /// The URL of a resource of the conversation service, with the service in it if the request's path has it.
+    pub(crate) fn service_url(&self, path: &str) -> String {
+        match self.asked.service {
+            None => self.url(&format!("/v1{path}")),
+            Some(service) => self.url(&format!("/v1/Services/{service}{path}")),
+        }
+    }
+
+    pub(crate) fn conversation_url(&self, conversation: ConversationSid) -> String {
+        self.service_url(&format!("/Conversations/{conversation}"))
+    }
+
+    /// The resource's body, with the SID of the service if the request's path has it.
+    pub(crate) fn with_service(&self, mut body: Value) -> Value {
+        if let Some(service) = self.asked.service {
+            body["chat_service_sid"] = service.to_string().into();
+        }
+        body
     }
 
     /// The absolute URL of a path. It begins with the configured public URL, never with the request's `Host`.
@@ -71,6 +107,11 @@ impl FromRequest<Arc<Admin>> for Request {
         );
         // Every name is UTF-8.
         let segments = segments.await.map_err(|_| codes::NOT_FOUND)?;
+        let mut named = segments.iter();
+        let service = match named.find(|(name, _)| *name == SERVICE) {
+            None => None,
+            Some((_, text)) => Some(ConversationServiceSid::parse(text).ok_or(codes::NOT_FOUND)?),
+        };
         let form = match parts.method {
             Method::POST => {
                 let body = read_body(body).await?;
@@ -89,7 +130,7 @@ impl FromRequest<Arc<Admin>> for Request {
                 .collect(),
             parameters: Parameters::new(form.map_err(codes::form)?),
             asked: Asked {
-                service: default_service(),
+                service,
                 webhooks: wants_webhooks(&parts.headers),
                 deadline,
             },

@@ -1,57 +1,105 @@
-//! `/v1/Configuration/Webhooks`: the account's pre- and post-action webhooks.
+//! `/v1/Configuration/Webhooks` and `/v1/Services/{ChatServiceSid}/Configuration/Webhooks`: the pre- and post-action
+//! webhooks of the account, and those of a service, which replace them.
 //!
 //! `OnTimeout` is Crosspoint's own: what becomes of a change if the pre-action webhook does not reply in time.
 
-use routing::{AccountSettings, EventName, Method, OnTimeout, Webhooks};
+use routing::{
+    AccountSettings, ConversationService, EventName, Method, OnTimeout, WebhookUrl, Webhooks,
+};
 use serde_json::{Value, json};
-use service::update_account;
+use service::{update_account, update_conversation_service};
 
 use crate::codes;
+use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
+use crate::service_configuration::service_of;
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let settings = request.app().store.account_get(request.deadline()).await?;
-    Ok(Success::Ok(webhooks_json(&request, &settings.webhooks)))
+    Ok(Success::Ok(account_json(&request, &settings.webhooks)))
 }
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
-    let parameters = &request.parameters;
-    let method = parameters.choice("Method", Method::parse, codes::WEBHOOK_METHOD)?;
-    let filters = parameters.events("Filters", |_| true)?;
-    let pre_url = parameters.url("PreWebhookUrl", |error| {
-        codes::url(error, codes::PRE_WEBHOOK_URL)
-    })?;
-    let post_url = parameters.url("PostWebhookUrl", |error| {
-        codes::url(error, codes::POST_WEBHOOK_URL)
-    })?;
-    let target_flex = parameters.choice("Target", is_flex, codes::WEBHOOK_TARGET)?;
-    let invalid = codes::parameter("OnTimeout", "must be publish or reject");
-    let on_timeout = parameters.choice("OnTimeout", on_timeout, invalid)?;
+    let wish = WebhooksWish::from_parameters(&request.parameters, |_| true)?;
+    let target_flex = request
+        .parameters
+        .choice("Target", is_flex, codes::WEBHOOK_TARGET)?;
     let edit = |settings: AccountSettings| {
-        let before = settings.webhooks;
-        let (pre, post) = (before.pre_url.clone(), before.post_url.clone());
-        let after = Webhooks {
-            method: method.unwrap_or(before.method),
-            filters: match &filters {
-                Some(events) => Some(events.clone()).filter(|events| !events.is_empty()),
-                None => before.filters.clone(),
-            },
-            target_flex: target_flex.unwrap_or(before.target_flex),
-            on_timeout: on_timeout.unwrap_or(before.on_timeout),
-            ..before
-        };
+        let webhooks = wish.merge(settings.webhooks);
         AccountSettings {
-            webhooks: after.with_urls(
-                pre_url.clone().unwrap_or(pre),
-                post_url.clone().unwrap_or(post),
-            ),
+            webhooks: Webhooks {
+                target_flex: target_flex.unwrap_or(webhooks.target_flex),
+                ..webhooks
+            },
             ..settings
         }
     };
     let settings = update_account(request.app(), edit, request.deadline()).await?;
-    Ok(Success::Ok(webhooks_json(&request, &settings.webhooks)))
+    Ok(Success::Ok(account_json(&request, &settings.webhooks)))
+}
+
+pub(crate) async fn fetch_of_service(request: Request) -> Result<Success, Problem> {
+    let service = service_of(&request).await?;
+    Ok(Success::Ok(service_json(&request, &service)))
+}
+
+pub(crate) async fn update_of_service(request: Request) -> Result<Success, Problem> {
+    let wish = WebhooksWish::from_parameters(&request.parameters, EventName::fits_service)?;
+    let edit = |service: ConversationService| ConversationService {
+        webhooks: wish.merge(service.webhooks),
+        ..service
+    };
+    let sid = request.service().await?;
+    let service = update_conversation_service(request.app(), sid, edit, request.deadline()).await?;
+    Ok(Success::Ok(service_json(&request, &service)))
+}
+
+/// What a request gives; `None` leaves a property as it is.
+struct WebhooksWish {
+    method: Option<Method>,
+    filters: Option<Vec<EventName>>,
+    pre_url: Option<Option<WebhookUrl>>,
+    post_url: Option<Option<WebhookUrl>>,
+    on_timeout: Option<OnTimeout>,
+}
+
+impl WebhooksWish {
+    fn from_parameters(
+        parameters: &Parameters,
+        fits: fn(EventName) -> bool,
+    ) -> Result<WebhooksWish, Problem> {
+        let invalid = codes::parameter("OnTimeout", "must be publish or reject");
+        Ok(WebhooksWish {
+            method: parameters.choice("Method", Method::parse, codes::WEBHOOK_METHOD)?,
+            filters: parameters.events("Filters", fits)?,
+            pre_url: parameters.url("PreWebhookUrl", |error| {
+                codes::url(error, codes::PRE_WEBHOOK_URL)
+            })?,
+            post_url: parameters.url("PostWebhookUrl", |error| {
+                codes::url(error, codes::POST_WEBHOOK_URL)
+            })?,
+            on_timeout: parameters.choice("OnTimeout", on_timeout, invalid)?,
+        })
+    }
+
+    fn merge(&self, before: Webhooks) -> Webhooks {
+        let (pre, post) = (before.pre_url.clone(), before.post_url.clone());
+        let after = Webhooks {
+            method: self.method.unwrap_or(before.method),
+            filters: match &self.filters {
+                Some(events) => Some(events.clone()).filter(|events| !events.is_empty()),
+                None => before.filters.clone(),
+            },
+            on_timeout: self.on_timeout.unwrap_or(before.on_timeout),
+            ..before
+        };
+        after.with_urls(
+            self.pre_url.clone().unwrap_or(pre),
+            self.post_url.clone().unwrap_or(post),
+        )
+    }
 }
 
 const PUBLISH: &str = "publish";
@@ -77,6 +125,20 @@ fn is_flex(text: &str) -> Option<bool> {
     }
 }
 
+fn account_json(request: &Request, webhooks: &Webhooks) -> Value {
+    let mut body = webhooks_json(request, webhooks);
+    body["target"] = if webhooks.target_flex { FLEX } else { WEBHOOK }.into();
+    body["url"] = request.url("/v1/Configuration/Webhooks").into();
+    body
+}
+
+fn service_json(request: &Request, service: &ConversationService) -> Value {
+    let mut body = webhooks_json(request, &service.webhooks);
+    body["chat_service_sid"] = service.sid.to_string().into();
+    body["url"] = request.service_url("/Configuration/Webhooks").into();
+    body
+}
+
 fn webhooks_json(request: &Request, webhooks: &Webhooks) -> Value {
     let filters = webhooks.filters.as_ref();
     json!({
@@ -85,11 +147,9 @@ fn webhooks_json(request: &Request, webhooks: &Webhooks) -> Value {
         "filters": filters.map(|list| list.iter().map(|e| EventName::as_str(*e)).collect::<Vec<_>>()),
         "pre_webhook_url": webhooks.pre_url.as_ref().map(|url| url.as_str()),
         "post_webhook_url": webhooks.post_url.as_ref().map(|url| url.as_str()),
-        "target": if webhooks.target_flex { FLEX } else { WEBHOOK },
         "on_timeout": match webhooks.on_timeout {
             OnTimeout::Publish => PUBLISH,
             OnTimeout::Reject => REJECT,
         },
-        "url": request.url("/v1/Configuration/Webhooks"),
     })
 }

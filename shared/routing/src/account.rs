@@ -1,4 +1,4 @@
-//! The settings of the whole account, and the settings in force for one conversation.
+//! The settings of the whole account.
 
 use crate::event_name::EventName;
 use crate::sid::ConversationServiceSid;
@@ -6,10 +6,12 @@ use crate::timers::Timers;
 use crate::webhook::{Method, WebhookUrl};
 
 /// The account's settings: read by every message, and so never checked by a condition on the way of one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSettings {
     /// 0: never set.
     pub version: u64,
+    /// The conversation service of a request or a setting that names none.
+    pub default_service: ConversationServiceSid,
     pub webhooks: Webhooks,
     /// What new conversations start with.
     pub timers: Timers,
@@ -17,39 +19,16 @@ pub struct AccountSettings {
     pub autocreation_unlocked: bool,
 }
 
-impl AccountSettings {
-    /// The conversation service of a request or a setting that names none. No resource makes other services yet.
-    pub fn default_service(&self) -> ConversationServiceSid {
-        ConversationServiceSid::DEFAULT
-    }
-
-    /// The settings in force for the conversations of a service: the service's own, if it has any, else the account's.
-    /// No service has settings of its own yet.
-    pub fn in_force(&self, service: ConversationServiceSid) -> SettingsInForce<'_> {
-        SettingsInForce {
-            service,
-            scope: SettingsScope::Account,
-            webhooks: &self.webhooks,
-            timers: self.timers,
+impl Default for AccountSettings {
+    fn default() -> AccountSettings {
+        AccountSettings {
+            version: 0,
+            default_service: ConversationServiceSid::DEFAULT,
+            webhooks: Webhooks::default(),
+            timers: Timers::default(),
+            autocreation_unlocked: false,
         }
     }
-}
-
-/// The settings that hold for the conversations of one service.
-#[derive(Clone, Copy, Debug)]
-pub struct SettingsInForce<'a> {
-    pub service: ConversationServiceSid,
-    pub scope: SettingsScope,
-    pub webhooks: &'a Webhooks,
-    /// The timers of a new conversation.
-    pub timers: Timers,
-}
-
-/// The owner of the settings in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SettingsScope {
-    Account,
-    Service,
 }
 
 /// Pre- and post-action webhooks.
@@ -73,6 +52,10 @@ impl Webhooks {
         self.filters
             .as_ref()
             .is_none_or(|filters| filters.contains(&event))
+    }
+
+    pub fn has_url(&self) -> bool {
+        self.pre_url.is_some() || self.post_url.is_some()
     }
 
     /// The same webhooks with other URLs: a generation begins where a URL appears.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::account::SettingsInForce;
+use crate::settings::SettingsInForce;
 use crate::sid::{ChangeId, ConversationSid, ParticipantSid, WebhookSid};
 use crate::source::Source;
 

@@ -3,7 +3,8 @@
 use crate::plan::Plan;
 use crate::pre_action::PreActionCall;
 use crate::refusal::Refusal;
-use crate::sid::ConversationSid;
+use crate::settings::Unread;
+use crate::sid::{ConversationServiceSid, ConversationSid};
 
 /// The next step for a message or a REST change. `R`: the reasons for which it can be refused; a message can't be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Decision<T, R = Refusal> {
     Close(Box<Plan<ConversationSid>>),
     /// Carry out the plan.
     Do(Box<Plan<T>>),
+    /// Read this service's settings, on which the decision depends, and decide again.
+    ReadService(ConversationServiceSid),
     /// Gather and decide again: the facts contradict each other, because something changed between the reads.
     Gather,
     /// Change nothing.
@@ -22,15 +25,23 @@ pub enum Decision<T, R = Refusal> {
 }
 
 /// A decision that ends before there is a plan.
-pub(crate) enum Halt {
+pub(crate) enum Halt<R = Refusal> {
     Ask(Box<PreActionCall>),
     Close(Box<Plan<ConversationSid>>),
-    Refuse(Refusal),
+    ReadService(ConversationServiceSid),
+    Gather,
+    Refuse(R),
 }
 
-impl From<Box<PreActionCall>> for Halt {
-    fn from(call: Box<PreActionCall>) -> Halt {
+impl<R> From<Box<PreActionCall>> for Halt<R> {
+    fn from(call: Box<PreActionCall>) -> Halt<R> {
         Halt::Ask(call)
+    }
+}
+
+impl<R> From<Unread> for Halt<R> {
+    fn from(Unread(service): Unread) -> Halt<R> {
+        Halt::ReadService(service)
     }
 }
 
@@ -40,12 +51,14 @@ impl From<Refusal> for Halt {
     }
 }
 
-impl<T> From<Result<Plan<T>, Halt>> for Decision<T> {
-    fn from(decided: Result<Plan<T>, Halt>) -> Decision<T> {
+impl<T, R> From<Result<Plan<T>, Halt<R>>> for Decision<T, R> {
+    fn from(decided: Result<Plan<T>, Halt<R>>) -> Decision<T, R> {
         match decided {
             Ok(plan) => Decision::Do(Box::new(plan)),
             Err(Halt::Ask(call)) => Decision::Ask(call),
             Err(Halt::Close(plan)) => Decision::Close(plan),
+            Err(Halt::ReadService(service)) => Decision::ReadService(service),
+            Err(Halt::Gather) => Decision::Gather,
             Err(Halt::Refuse(refusal)) => Decision::Refuse(refusal),
         }
     }

@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn finish(mut self) -> Write {
         self.header.event_number += self.events.len() as u64;
-        self.header.post = self.post_in_force();
+        self.update_post();
         Write::Append(Entry {
             conversation: self.conversation,
             slot: self.slot,
@@ -146,26 +146,31 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn post_in_force(&self) -> Option<PostWebhook> {
+    /// Lets the header name the post-action webhook in force. The writer of an earlier entry may have read newer settings
+    /// than this writer; then the header stays as it is.
+    fn update_post(&mut self) {
         let settings = self.cause.settings;
-        let webhooks = settings.webhooks;
-        let (scope, generation) = (settings.scope, webhooks.post_generation);
-        // The writer of the entry before may have read newer settings than this writer. A cursor that is missing starts
-        // at the newest `since`, which must not move past entries that the endpoint is owed.
-        let newer = self.header.post.filter(|post| post.generation > generation);
-        if newer.is_some() {
-            return newer;
+        let (scope, generation) = (settings.scope, settings.webhooks.post_generation);
+        let known: Vec<PostWebhook> = self.header.posts().collect();
+        let own = known.iter().filter(|post| post.scope == scope);
+        if own.clone().any(|post| post.generation > generation) {
+            return;
         }
-        webhooks.post_url.as_ref()?;
-        let same = self
-            .header
-            .post
-            .filter(|post| (post.scope, post.generation) == (scope, generation));
-        Some(same.unwrap_or(PostWebhook {
+        // A cursor that is missing starts at the slot since which its generation is in force. This slot must not move past
+        // entries that the endpoint is owed.
+        let since = own
+            .filter(|post| post.generation == generation)
+            .map(|post| post.since)
+            .next();
+        self.header.post = settings.webhooks.post_url.as_ref().map(|_| PostWebhook {
             scope,
             generation,
-            since: self.slot,
-        }))
+            since: since.unwrap_or(self.slot),
+        });
+        let in_force = self.header.post.map(|post| post.scope);
+        let replaced = known.into_iter();
+        let replaced = replaced.filter(|post| Some(post.scope) != in_force);
+        self.header.posts_before = replaced.collect();
     }
 }
 

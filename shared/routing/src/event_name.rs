@@ -54,6 +54,12 @@ impl EventName {
             .find(|name| name.as_str().eq_ignore_ascii_case(text))
     }
 
+    /// Whether a service's webhooks may ask for it: users' events go to the account's webhooks alone.
+    pub fn fits_service(self) -> bool {
+        use EventName::*;
+        !matches!(self, OnUserAdded | OnUserUpdate | OnUserUpdated)
+    }
+
     /// Whether an address configuration's webhook may ask for it: the webhook is attached to a conversation that
     /// exists already.
     pub fn fits_autocreation(self) -> bool {

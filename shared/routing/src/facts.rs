@@ -1,10 +1,10 @@
 //! Facts: the content of the table when it was read.
 
-use crate::account::AccountSettings;
 use crate::address_configuration::AddressConfiguration;
 use crate::journal::JournalEntry;
 use crate::messaging_service::MessagingService;
 use crate::number::NumberSettings;
+use crate::settings::Settings;
 use crate::sid::ConversationSid;
 use crate::tail::Tail;
 
@@ -26,5 +26,5 @@ pub struct Facts {
     pub configuration: Option<AddressConfiguration>,
     /// The messaging service whose sender pool holds the receiving number.
     pub pool: Option<MessagingService>,
-    pub account: AccountSettings,
+    pub settings: Settings,
 }

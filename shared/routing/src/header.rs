@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::account::SettingsScope;
 use crate::key::Key;
 use crate::pair::Pair;
+use crate::settings::SettingsScope;
 use crate::sid::{ConversationServiceSid, MessagingServiceSid, ParticipantSid};
 use crate::state::State;
 use crate::timers::Timers;
@@ -21,7 +21,7 @@ pub struct HeldPair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostWebhook {
     pub scope: SettingsScope,
-    /// A generation begins when a URL appears or the scope changes, not when a URL is edited.
+    /// A generation begins when a URL appears, not when a URL is edited.
     pub generation: u64,
     /// The slot since which the generation has been in force here: a missing cursor starts there.
     pub since: u64,
@@ -47,11 +47,20 @@ pub struct Header {
     pub last_activity: Timestamp,
     pub timers: Timers,
     pub post: Option<PostWebhook>,
+    /// Of each scope whose post-action webhook is not in force: the last one that was. It may still be owed entries.
+    pub posts_before: Vec<PostWebhook>,
     /// The conversation was deleted; no slot follows.
     pub terminal: bool,
 }
 
 impl Header {
+    /// The last known post-action webhook of each scope; the one in force comes first.
+    pub fn posts(&self) -> impl Iterator<Item = PostWebhook> + '_ {
+        self.post
+            .into_iter()
+            .chain(self.posts_before.iter().copied())
+    }
+
     /// The keys that bindings name this conversation for.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.pairs.iter().map(|held| Key::Pair(held.pair.clone()))

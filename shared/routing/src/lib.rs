@@ -22,6 +22,7 @@ mod cause;
 pub mod change;
 mod conflict;
 pub mod consumer;
+mod conversation_service;
 mod decision;
 mod draft;
 mod entry;
@@ -46,6 +47,7 @@ mod pre_action;
 mod progress;
 mod refusal;
 mod route;
+mod settings;
 mod sid;
 mod source;
 mod state;
@@ -55,7 +57,7 @@ mod unreadable;
 mod webhook;
 mod why;
 
-pub use account::{AccountSettings, OnTimeout, SettingsInForce, SettingsScope, Webhooks};
+pub use account::{AccountSettings, OnTimeout, Webhooks};
 pub use address::{Address, AddressError, Channel};
 pub use address_configuration::{AddressConfiguration, AutoCreation, AutoCreationKind};
 pub use binding::Binding;
@@ -73,6 +75,7 @@ pub use consumer::look::{Look, gapless};
 pub use consumer::post::{Backlog, Delivery, backlog};
 pub use consumer::retry::{RETRY_DELAYS_S, retry_at};
 pub use consumer::write::{CursorAssignment, CursorCondition, CursorWrite};
+pub use conversation_service::ConversationService;
 pub use decision::Decision;
 pub use entry::{EarlierMessage, Entry, Event, EventId, Snapshot};
 pub use event_name::EventName;
@@ -97,11 +100,12 @@ pub use participant::Participant;
 pub use plan::{Condition, ItemKey, Plan, Write};
 pub use pre_action::{
     PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
-    PreActionResult,
+    PreActionResult, PreActionWebhook,
 };
 pub use progress::Progress;
 pub use refusal::Refusal;
 pub use route::{RouteDecision, route};
+pub use settings::{Settings, SettingsInForce, SettingsScope, Unread};
 pub use sid::{
     AccountSid, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationServiceSid,
     ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid, ParticipantSid,

@@ -1,10 +1,11 @@
 //! Pre-action webhooks: the call that a decision asks for, and the effect of its result.
 
-use crate::account::{OnTimeout, Webhooks};
+use crate::account::OnTimeout;
 use crate::event_name::EventName;
 use crate::inbound::Media;
 use crate::message::Message;
 use crate::pair::Pair;
+use crate::settings::{SettingsInForce, SettingsScope};
 use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
 use crate::state::State;
 use crate::webhook::Call;
@@ -31,7 +32,7 @@ pub struct PreActionCall {
     pub event: PreActionEvent,
     /// `None`: the conversation does not exist yet.
     pub conversation: Option<ConversationSid>,
-    pub generation: u64,
+    pub webhook: PreActionWebhook,
     pub call: Call,
     pub on_timeout: OnTimeout,
     pub proposal: PreActionProposal,
@@ -62,12 +63,20 @@ pub enum PreActionProposal {
     },
 }
 
-/// The result of a call. It holds for the event, conversation and webhook generation of that call only.
+/// The webhook that is called: whose it is, for which service, and in which generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreActionWebhook {
+    pub service: ConversationServiceSid,
+    pub scope: SettingsScope,
+    pub generation: u64,
+}
+
+/// The result of a call. It holds for the event, the conversation and the webhook of that call only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreActionReply {
     pub event: PreActionEvent,
     pub conversation: Option<ConversationSid>,
-    pub generation: u64,
+    pub webhook: PreActionWebhook,
     pub result: PreActionResult,
 }
 
@@ -76,7 +85,7 @@ impl PreActionReply {
         PreActionReply {
             event: call.event,
             conversation: call.conversation,
-            generation: call.generation,
+            webhook: call.webhook,
             result,
         }
     }
@@ -115,12 +124,13 @@ impl PreActionEdits {
 /// The result that holds for the event: publish where no webhook is configured for it, `Err` where the webhook must be
 /// called first.
 pub(crate) fn pre_action_result(
-    webhooks: &Webhooks,
+    settings: SettingsInForce,
     event: PreActionEvent,
     conversation: Option<ConversationSid>,
     reply: Option<&PreActionReply>,
     proposal: impl FnOnce() -> PreActionProposal,
 ) -> Result<PreActionResult, Box<PreActionCall>> {
+    let webhooks = settings.webhooks;
     let Some(url) = webhooks
         .pre_url
         .clone()
@@ -128,16 +138,20 @@ pub(crate) fn pre_action_result(
     else {
         return Ok(PreActionResult::Publish(PreActionEdits::default()));
     };
-    let generation = webhooks.pre_generation;
+    let webhook = PreActionWebhook {
+        service: settings.service,
+        scope: settings.scope,
+        generation: webhooks.pre_generation,
+    };
     let holds = |reply: &&PreActionReply| {
-        (reply.event, reply.conversation, reply.generation) == (event, conversation, generation)
+        (reply.event, reply.conversation, reply.webhook) == (event, conversation, webhook)
     };
     let result = reply.filter(holds).map(|reply| reply.result.clone());
     result.ok_or_else(|| {
         Box::new(PreActionCall {
             event,
             conversation,
-            generation,
+            webhook,
             call: Call {
                 url,
                 method: webhooks.method,

@@ -2,11 +2,10 @@
 
 use std::convert::Infallible;
 
-use crate::account::SettingsInForce;
 use crate::address_configuration::{AddressConfiguration, AutoCreationKind};
 use crate::binding::Binding;
 use crate::cause::{Cause, Fresh};
-use crate::decision::Decision;
+use crate::decision::{Decision, Halt};
 use crate::draft::Draft;
 use crate::entry::{Event, Snapshot};
 use crate::expiry::expiry;
@@ -25,6 +24,7 @@ use crate::pre_action::{
     PreActionCall, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
     pre_action_result,
 };
+use crate::settings::{SettingsInForce, Unread};
 use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
 use crate::source::Source;
 use crate::state::{Reason, State};
@@ -42,7 +42,7 @@ use crate::why::{Rule, Why};
 /// | 3 | a binding names a conversation, but the newest header there does not hold the key, or the log is not visible yet | gather again: something changed between the reads |
 /// | 4 | a conversation holds the key, and is not past its closing time | `captured`; an `inactive` conversation becomes `active` (Reason `EVENT`) |
 /// | – | a conversation holds the key, but is past its closing time | the plan closes it (Reason `TIMER`), and the message is routed as unbound by the rows below, in one transaction |
-/// | 5 | unbound; the receiving address has an enabled address configuration (a disabled one counts as none) | `autocreated` with that configuration, in its service, else in the account's default service |
+/// | 5 | unbound; the receiving address has an enabled address configuration (a disabled one counts as none) | `autocreated` with that configuration, in its service; if it names none, or one that was deleted, in the account's default service |
 /// | 6 | unbound; the number's messaging service autocreates, and the account is unlocked for it | `autocreated` in the account's default service |
 /// | 7 | unbound; an incoming-message webhook is set (the number's own, else its messaging service's) | `forwarded`; the journal entry is `pending` until the webhook has replied |
 /// | 8 | no row above fits | `unroutable`: journaled, counted and alarmed, never dropped silently |
@@ -61,36 +61,19 @@ pub fn route(
     fresh: &Fresh,
     reply: Option<&PreActionReply>,
 ) -> RouteDecision {
-    if let Some(entry) = &facts.journal {
-        let plan = Plan::new(Journaled::Duplicate(entry.clone()), Vec::new());
-        return Decision::Do(Box::new(plan));
-    }
     let router = Router {
         inbound,
         facts,
         fresh,
         reply,
     };
-    let pair = match inbound.routing_key() {
-        Some(Key::Pair(pair)) => pair,
-        // A conversation can't hold a group yet: participants have pairs, and no rule makes a group conversation.
-        Some(Key::Group(_)) | None => return router.fall_through(None),
-    };
-    let Some(holder) = &facts.holder else {
-        return router.unbound(pair, None);
-    };
-    let Some(tail) = &holder.tail else {
-        return Decision::Gather;
-    };
-    match tail.header.holds(&Key::Pair(pair.clone())) {
-        None => Decision::Gather,
-        Some(_) if tail.header.expired(fresh.now) => router.unbound(pair, Some(tail)),
-        Some(participant) => router.capture(tail, participant),
-    }
+    router.plan_of_message().into()
 }
-
 /// A message is never refused.
 pub type RouteDecision = Decision<Journaled, Infallible>;
+
+/// A plan, or the reason why there is none yet.
+type Planned = Result<Plan<Journaled>, Halt<Infallible>>;
 
 /// A conversation that a rule makes.
 struct Creation<'a> {
@@ -107,22 +90,42 @@ struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    /// The cause of a change in a conversation of the service.
-    fn cause(&self, service: ConversationServiceSid) -> Cause<'a> {
-        Cause {
-            fresh: self.fresh,
-            settings: self.facts.account.in_force(service),
-            source: Source::of(self.inbound.channel()),
-            quiet: false,
+    fn plan_of_message(&self) -> Planned {
+        if let Some(entry) = &self.facts.journal {
+            return Ok(Plan::new(Journaled::Duplicate(entry.clone()), Vec::new()));
+        }
+        let pair = match self.inbound.routing_key() {
+            Some(Key::Pair(pair)) => pair,
+            // A conversation can't hold a group yet: participants have pairs, and no rule makes a group conversation.
+            Some(Key::Group(_)) | None => return self.fall_through(None),
+        };
+        let Some(holder) = &self.facts.holder else {
+            return self.unbound(pair, None);
+        };
+        let tail = holder.tail.as_ref().ok_or(Halt::Gather)?;
+        match tail.header.holds(&Key::Pair(pair.clone())) {
+            None => Err(Halt::Gather),
+            Some(_) if tail.header.expired(self.fresh.now) => self.unbound(pair, Some(tail)),
+            Some(participant) => self.capture(tail, participant),
         }
     }
 
-    fn capture(&self, tail: &Tail, participant: ParticipantSid) -> RouteDecision {
+    /// The cause of a change in a conversation of the service.
+    fn cause(&self, service: ConversationServiceSid) -> Result<Cause<'a>, Unread> {
+        Ok(Cause {
+            fresh: self.fresh,
+            settings: self.facts.settings.in_force(service)?,
+            source: Source::of(self.inbound.channel()),
+            quiet: false,
+        })
+    }
+
+    fn capture(&self, tail: &Tail, participant: ParticipantSid) -> Planned {
         let why = Why {
             rule: Rule::Bound(tail.conversation),
             expired: None,
         };
-        let cause = self.cause(tail.header.service);
+        let cause = self.cause(tail.header.service)?;
         let mut message = self.message(tail.header.message_index, participant);
         let proposal = || PreActionProposal::Message {
             conversation: tail.conversation,
@@ -133,10 +136,9 @@ impl<'a> Router<'a> {
             attributes: message.attributes.clone(),
         };
         let (event, conversation) = (PreActionEvent::MessageAdd, Some(tail.conversation));
-        match self.pre_action_result(cause.settings, event, conversation, proposal) {
-            Err(call) => return Decision::Ask(call),
-            Ok(PreActionResult::Reject) => return self.rejected(Some(tail.conversation), why),
-            Ok(PreActionResult::Publish(edits)) => edits.apply(&mut message),
+        match self.pre_action_result(cause.settings, event, conversation, proposal)? {
+            PreActionResult::Reject => return self.rejected(Some(tail.conversation), why),
+            PreActionResult::Publish(edits) => edits.apply(&mut message),
         }
         let mut draft = Draft::after(cause, tail);
         draft.push(Event::MessageAdded(message));
@@ -152,44 +154,43 @@ impl<'a> Router<'a> {
             slot: draft.slot(),
         };
         writes.push(draft.finish());
-        Decision::Do(Box::new(self.plan(
-            self.without_text(),
-            outcome,
-            why,
-            writes,
-        )))
+        Ok(self.plan(self.without_text(), outcome, why, writes))
     }
 
-    fn unbound(&self, pair: Pair, expired: Option<&Tail>) -> RouteDecision {
-        match self.creation() {
+    fn unbound(&self, pair: Pair, expired: Option<&Tail>) -> Planned {
+        match self.creation()? {
             Some(creation) => self.autocreate(creation, pair, expired),
             None => self.fall_through(expired),
         }
     }
 
-    fn creation(&self) -> Option<Creation<'a>> {
-        let default_service = self.facts.account.default_service();
+    fn creation(&self) -> Result<Option<Creation<'a>>, Unread> {
+        let default_service = self.facts.settings.account.default_service;
         let configuration = self.facts.configuration.as_ref();
         let enabled = |configuration: &&AddressConfiguration| configuration.auto_creation.enabled;
         if let Some(configuration) = configuration.filter(enabled) {
             let auto_creation = &configuration.auto_creation;
-            return Some(Creation {
+            let named = auto_creation.service.unwrap_or(default_service);
+            // A service that was deleted takes no message with it.
+            let exists = self.facts.settings.service(named)?.is_some();
+            return Ok(Some(Creation {
                 rule: Rule::AddressConfiguration(configuration.sid),
-                service: auto_creation.service.unwrap_or(default_service),
+                service: if exists { named } else { default_service },
                 webhook: Some(&auto_creation.kind),
-            });
+            }));
         }
         let pool = self.facts.pool.as_ref();
-        let pool = pool.filter(|pool| pool.autocreates && self.facts.account.autocreation_unlocked);
-        pool.map(|pool| Creation {
+        let pool = pool
+            .filter(|pool| pool.autocreates && self.facts.settings.account.autocreation_unlocked);
+        Ok(pool.map(|pool| Creation {
             rule: Rule::MessagingService(pool.sid),
             service: default_service,
             webhook: None,
-        })
+        }))
     }
 
-    fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> RouteDecision {
-        let (fresh, cause) = (self.fresh, self.cause(creation.service));
+    fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> Planned {
+        let (fresh, cause) = (self.fresh, self.cause(creation.service)?);
         let why = Why {
             rule: creation.rule,
             expired: expired.map(|tail| tail.conversation),
@@ -212,9 +213,8 @@ impl<'a> Router<'a> {
             media: self.inbound.media.clone(),
         };
         let event = PreActionEvent::ConversationAdd;
-        let friendly_name = match self.pre_action_result(cause.settings, event, None, proposal) {
-            Err(call) => return Decision::Ask(call),
-            Ok(PreActionResult::Reject) => {
+        let friendly_name = match self.pre_action_result(cause.settings, event, None, proposal)? {
+            PreActionResult::Reject => {
                 return self.rejected(
                     None,
                     Why {
@@ -223,7 +223,7 @@ impl<'a> Router<'a> {
                     },
                 );
             }
-            Ok(PreActionResult::Publish(edits)) => edits.friendly_name,
+            PreActionResult::Publish(edits) => edits.friendly_name,
         };
 
         let (conversation, participant) = (fresh.conversation, fresh.participant);
@@ -241,6 +241,7 @@ impl<'a> Router<'a> {
             last_activity: fresh.now,
             timers: cause.settings.timers,
             post: None,
+            posts_before: Vec::new(),
             terminal: false,
         };
         let participant_record = Participant {
@@ -280,7 +281,7 @@ impl<'a> Router<'a> {
         draft.push(Event::MessageAdded(self.message(0, participant)));
         draft.set_number_webhook(self.number_webhook());
 
-        let mut writes = self.closing(expired, Some(&Key::Pair(pair.clone())));
+        let mut writes = self.closing(expired, Some(&Key::Pair(pair.clone())))?;
         let binding = Binding {
             conversation,
             participant,
@@ -298,12 +299,7 @@ impl<'a> Router<'a> {
         writes.extend(draft.timer());
         writes.push(draft.finish());
         let outcome = Outcome::Autocreated { conversation };
-        Decision::Do(Box::new(self.plan(
-            self.without_text(),
-            outcome,
-            why,
-            writes,
-        )))
+        Ok(self.plan(self.without_text(), outcome, why, writes))
     }
 
     /// The message's key, where the number's own webhook wants captured messages too.
@@ -337,7 +333,7 @@ impl<'a> Router<'a> {
         }))
     }
 
-    fn fall_through(&self, expired: Option<&Tail>) -> RouteDecision {
+    fn fall_through(&self, expired: Option<&Tail>) -> Planned {
         let number = self.facts.number.as_ref();
         let own = number.and_then(|number| {
             let target = Target {
@@ -367,39 +363,35 @@ impl<'a> Router<'a> {
             rule,
             expired: expired.map(|tail| tail.conversation),
         };
-        let writes = self.closing(expired, None);
-        Decision::Do(Box::new(self.plan(
-            self.inbound.clone(),
-            outcome,
-            why,
-            writes,
-        )))
+        let writes = self.closing(expired, None)?;
+        Ok(self.plan(self.inbound.clone(), outcome, why, writes))
     }
 
     /// A rejection writes the journal alone, so no condition of its writes says that the key is still where the rejecting
     /// webhook was called for. If it has moved, the webhook of the new holder must be called.
-    fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> RouteDecision {
+    fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> Planned {
         let outcome = Outcome::Rejected { conversation };
         let mut plan = self.plan(self.inbound.clone(), outcome, why, Vec::new());
         let holder = self.facts.holder.as_ref();
         let holder = holder.map(|holder| holder.conversation);
         plan.binding_checked = self.inbound.binding_key().map(|key| (key, holder));
-        Decision::Do(Box::new(plan))
+        Ok(plan)
     }
 
     /// The writes that close the expired conversation. A claim of the same transaction takes over the key `claimed`, so
     /// these writes do not release it.
-    fn closing(&self, expired: Option<&Tail>, claimed: Option<&Key>) -> Vec<Write> {
-        let mut writes = expired.map_or_else(Vec::new, |tail| {
-            let cause = Cause {
-                source: Source::Timer,
-                ..self.cause(tail.header.service)
-            };
-            expiry(tail, cause)
-        });
+    fn closing(&self, expired: Option<&Tail>, claimed: Option<&Key>) -> Result<Vec<Write>, Unread> {
+        let Some(tail) = expired else {
+            return Ok(Vec::new());
+        };
+        let cause = Cause {
+            source: Source::Timer,
+            ..self.cause(tail.header.service)?
+        };
+        let mut writes = expiry(tail, cause);
         let is_claimed = |key: &Key| Some(key) == claimed;
         writes.retain(|write| !matches!(write, Write::Release { key, .. } if is_claimed(key)));
-        writes
+        Ok(writes)
     }
 
     fn plan(
@@ -446,6 +438,6 @@ impl<'a> Router<'a> {
         conversation: Option<ConversationSid>,
         proposal: impl FnOnce() -> PreActionProposal,
     ) -> Result<PreActionResult, Box<PreActionCall>> {
-        pre_action_result(settings.webhooks, event, conversation, self.reply, proposal)
+        pre_action_result(settings, event, conversation, self.reply, proposal)
     }
 }

@@ -2,8 +2,8 @@
 
 use carriers::Senders;
 use routing::{
-    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationSid,
-    Fresh, NumberSid, ParticipantSid, WebhookSid,
+    AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId,
+    ConversationServiceSid, ConversationSid, Fresh, NumberSid, ParticipantSid, WebhookSid,
 };
 use store::Store;
 
@@ -95,6 +95,10 @@ impl App {
     /// A SID for a message to which its carrier gave none.
     pub fn carrier_message_sid(&self) -> CarrierMessageSid {
         CarrierMessageSid::from_bytes(false, random())
+    }
+
+    pub(crate) fn conversation_service_sid(&self) -> ConversationServiceSid {
+        ConversationServiceSid::from_bytes(self.sortable())
     }
 
     /// `None` for an address that cannot receive.

@@ -10,7 +10,7 @@ use std::error::Error;
 
 use routing::{
     Conflict, ConversationSid, Decision, Fresh, Key, Next, Plan, PreActionCall, PreActionReply,
-    Progress, State, Write,
+    Progress, Settings, State, Write,
 };
 use store::{CommitError, Deadline, StoreError};
 
@@ -33,6 +33,8 @@ pub(crate) trait Task {
         fresh: &Fresh,
         reply: Option<&PreActionReply>,
     ) -> Decision<Self::Outcome, Self::Refusal>;
+
+    fn settings(facts: &mut Self::Facts) -> &mut Settings;
 
     /// Whether the facts are read again after the reply of a pre-action webhook, which can take seconds. A message's
     /// facts are not: the commit's conditions and [`Plan::binding_checked`] hold what its decision depends on.
@@ -113,6 +115,11 @@ async fn decide_until_done<K: Task>(
                 {
                     return Ok(outcome);
                 }
+                continue;
+            }
+            Decision::ReadService(sid) => {
+                let service = app.store.conversation_service_get(sid, deadline).await?;
+                K::settings(&mut facts).insert(sid, service);
                 continue;
             }
             Decision::Refuse(refusal) => return Err(refusal.into()),

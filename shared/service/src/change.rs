@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use routing::{
     ChangeFacts, ChangeRequest, Conflict, ConversationServiceSid, ConversationSid, Decision, Fresh,
-    Message, Next, PreActionCall, PreActionReply, Refusal, Source, Write,
+    Message, Next, PreActionCall, PreActionReply, Refusal, Settings, Source, Write,
 };
 use store::{Deadline, StoreError};
 
@@ -15,14 +15,21 @@ use crate::{App, InvalidEdit};
 /// One REST request that changes something.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// The conversation service that the path names.
-    pub service: ConversationServiceSid,
+    /// The conversation service that the path names. `None`: the account's default service.
+    pub service: Option<ConversationServiceSid>,
     /// `X-Twilio-Webhook-Enabled: true`.
     pub webhooks: bool,
     pub deadline: Deadline,
 }
 
 impl Asked {
+    /// The settings of the account and of the service. The account's default service may be another than the one that is
+    /// read here; the decision asks for it then.
+    pub(crate) async fn settings(&self, app: &App) -> Result<Settings, StoreError> {
+        let service = self.service.unwrap_or(ConversationServiceSid::DEFAULT);
+        app.store.settings_get(&[service], self.deadline).await
+    }
+
     /// How long a change may take.
     pub const TIME_MAX: Duration = Duration::from_secs(15);
 }
@@ -88,6 +95,10 @@ where
 
     const GATHERS_AFTER_REPLY: bool = true;
 
+    fn settings(facts: &mut ChangeFacts<F>) -> &mut Settings {
+        &mut facts.settings
+    }
+
     async fn gather(&self) -> Result<ChangeFacts<F>, StoreError> {
         (self.gather)().await
     }
@@ -149,12 +160,13 @@ where
         conversation: ConversationSid,
     ) -> Result<(), StoreError> {
         let (store, deadline) = (&self.app.store, self.asked.deadline);
-        let (tail, account) = tokio::try_join!(
+        let services: Vec<_> = facts.settings.services().collect();
+        let (tail, settings) = tokio::try_join!(
             store.tail_get(conversation, deadline),
-            store.account_get(deadline)
+            store.settings_get(&services, deadline)
         )?;
         facts.learn_tail(tail);
-        facts.account = account;
+        facts.settings = settings;
         Ok(())
     }
 }

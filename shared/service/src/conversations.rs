@@ -13,8 +13,8 @@ pub async fn create_conversation(
     asked: Asked,
 ) -> Result<View, ChangeError> {
     let gather = || async {
-        let account = app.store.account_get(asked.deadline).await?;
-        Ok(ChangeFacts::new(account, None, ()))
+        let settings = asked.settings(app).await?;
+        Ok(ChangeFacts::new(settings, None, ()))
     };
     let created = make_change(app, asked, gather, |facts, request| {
         conversation::create(&wish, facts, request)
@@ -51,10 +51,10 @@ async fn gather(
     sid: ConversationSid,
     asked: Asked,
 ) -> Result<ChangeFacts<Option<Metadata>>, StoreError> {
-    let (view, account) = tokio::try_join!(
+    let (view, settings) = tokio::try_join!(
         app.store.conversation_get(sid, asked.deadline),
-        app.store.account_get(asked.deadline),
+        asked.settings(app),
     )?;
     let (metadata, tail) = view.map(|view| (view.metadata, view.tail)).unzip();
-    Ok(ChangeFacts::new(account, tail, metadata))
+    Ok(ChangeFacts::new(settings, tail, metadata))
 }

@@ -15,6 +15,7 @@ mod change;
 mod change_by_timer;
 mod clock;
 mod config;
+mod conversation_services;
 mod conversations;
 pub mod dispatch;
 mod forward;
@@ -31,6 +32,9 @@ pub use caller::Caller;
 pub use change::{Asked, ChangeError};
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
+pub use conversation_services::{
+    create_conversation_service, update_conversation_service, write_default_service,
+};
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
 pub use egress::{Allowed, ErrorChain};
 pub use messages::{SYSTEM, delete_message, edit_message, post_message};

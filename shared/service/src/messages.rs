@@ -18,9 +18,9 @@ pub async fn post_message(
 ) -> Result<MessageView, ChangeError> {
     let author = wish.author.as_str();
     let gather = || async move {
-        let (tail, account) = tokio::try_join!(
+        let (tail, settings) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
-            app.store.account_get(asked.deadline),
+            asked.settings(app),
         )?;
         // After the tail: a change that removes the participant after this read takes a slot, and the commit fails.
         let participant = match author {
@@ -30,7 +30,7 @@ pub async fn post_message(
                 found.await?
             }
         };
-        Ok(ChangeFacts::new(account, tail, participant))
+        Ok(ChangeFacts::new(settings, tail, participant))
     };
     let posted = make_change(app, asked, gather, |facts, request| {
         message::post(&wish, facts, request)
@@ -77,10 +77,10 @@ async fn gather(
     sid: MessageSid,
     asked: Asked,
 ) -> Result<ChangeFacts<MessageFacts>, StoreError> {
-    let (tail, account, found) = tokio::try_join!(
+    let (tail, settings, found) = tokio::try_join!(
         app.store.tail_get(conversation, asked.deadline),
-        app.store.account_get(asked.deadline),
+        asked.settings(app),
         app.store.message_get(conversation, sid, asked.deadline),
     )?;
-    Ok(ChangeFacts::new(account, tail, found))
+    Ok(ChangeFacts::new(settings, tail, found))
 }

@@ -15,9 +15,9 @@ pub async fn add_participant(
 ) -> Result<Participant, ChangeError> {
     let pair = wish.pair.as_ref();
     let gather = || async move {
-        let (tail, account, address_is_ours, proxy_is_ours) = tokio::try_join!(
+        let (tail, settings, address_is_ours, proxy_is_ours) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
-            app.store.account_get(asked.deadline),
+            asked.settings(app),
             is_ours(app, pair.map(|pair| pair.address()), asked),
             is_ours(app, pair.map(|pair| pair.proxy()), asked),
         )?;
@@ -25,7 +25,7 @@ pub async fn add_participant(
             address_is_ours,
             proxy_is_ours,
         };
-        Ok(ChangeFacts::new(account, tail, own))
+        Ok(ChangeFacts::new(settings, tail, own))
     };
     let added = make_change(app, asked, gather, |facts, request| {
         participant::add(&wish, facts, request)
@@ -42,9 +42,9 @@ pub async fn update_participant(
 ) -> Result<Participant, ChangeError> {
     let proxy = edit.proxy.as_ref();
     let gather = || async move {
-        let (tail, account, participant, proxy_is_ours) = tokio::try_join!(
+        let (tail, settings, participant, proxy_is_ours) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
-            app.store.account_get(asked.deadline),
+            asked.settings(app),
             app.store.participant_get(conversation, sid, asked.deadline),
             is_ours(app, proxy, asked),
         )?;
@@ -52,7 +52,7 @@ pub async fn update_participant(
             participant,
             proxy_is_ours,
         };
-        Ok(ChangeFacts::new(account, tail, own))
+        Ok(ChangeFacts::new(settings, tail, own))
     };
     let updated = make_change(app, asked, gather, |facts, request| {
         participant::update(&edit, facts, request)
@@ -67,12 +67,12 @@ pub async fn remove_participant(
     asked: Asked,
 ) -> Result<(), ChangeError> {
     let gather = || async move {
-        let (tail, account, participant) = tokio::try_join!(
+        let (tail, settings, participant) = tokio::try_join!(
             app.store.tail_get(conversation, asked.deadline),
-            app.store.account_get(asked.deadline),
+            asked.settings(app),
             app.store.participant_get(conversation, sid, asked.deadline),
         )?;
-        Ok(ChangeFacts::new(account, tail, participant))
+        Ok(ChangeFacts::new(settings, tail, participant))
     };
     make_change(app, asked, gather, participant::remove).await
 }

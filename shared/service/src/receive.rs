@@ -7,7 +7,7 @@ use carriers::Reply;
 use routing::{
     Conflict, ConversationSid, Facts, ForwardState, Fresh, Inbound, JournalEntry, Journaled,
     Message, Next, Outcome, PreActionCall, PreActionEdits, PreActionReply, PreActionResult,
-    RouteDecision, Source, State, Write, route,
+    RouteDecision, Settings, Source, State, Write, route,
 };
 use store::{Deadline, StoreError};
 
@@ -138,6 +138,10 @@ impl Task for Reception<'_> {
     type Error = ReceiveError;
 
     const GATHERS_AFTER_REPLY: bool = false;
+
+    fn settings(facts: &mut Facts) -> &mut Settings {
+        &mut facts.settings
+    }
 
     async fn gather(&self) -> Result<Facts, StoreError> {
         self.app.store.gather(self.inbound, self.deadline).await

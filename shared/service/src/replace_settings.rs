@@ -183,7 +183,7 @@ pub async fn delete_address_configuration(
 
 /// Reads a record, edits it and writes it, until no other request has changed it in between. `edit` returns the record in
 /// its new version, or `Err` with the record as it is if nothing changes.
-async fn replace<T: Clone, R, W>(
+pub(crate) async fn replace<T: Clone, R, W>(
     read: impl Fn() -> R,
     edit: impl Fn(T) -> Result<Result<T, T>, ChangeError>,
     write: impl Fn(T) -> W,

@@ -4,15 +4,20 @@ use routing::AccountSettings;
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
-use crate::key::ACCOUNT_COPIES;
+use crate::key::SETTINGS_COPIES;
 use crate::record::RecordError;
 use crate::{Store, item, key};
+
+/// One of the equal copies of settings, picked at random.
+pub(crate) fn any_copy() -> u8 {
+    let random = getrandom::u32().unwrap_or(0) % u32::from(SETTINGS_COPIES);
+    random as u8
+}
 
 impl Store {
     /// One of the account's equal copies, picked at random.
     pub async fn account_get(&self, deadline: Deadline) -> Result<AccountSettings, StoreError> {
-        let copy = getrandom::u32().unwrap_or(0) % u32::from(ACCOUNT_COPIES);
-        let item = self.get(key::account(copy as u8), deadline).await?;
+        let item = self.get(key::account(any_copy()), deadline).await?;
         item.map_or_else(|| Ok(AccountSettings::default()), item::account::from_item)
     }
 
@@ -23,8 +28,8 @@ impl Store {
         settings: &AccountSettings,
         deadline: Deadline,
     ) -> Result<(), RecordError> {
-        let mut puts = Vec::with_capacity(ACCOUNT_COPIES.into());
-        for copy in 0..ACCOUNT_COPIES {
+        let mut puts = Vec::with_capacity(SETTINGS_COPIES.into());
+        for copy in 0..SETTINGS_COPIES {
             puts.push(self.replacing(item::account::to_item(settings, copy)?, settings.version)?);
         }
         self.record_write("write the account's settings", puts, deadline)

@@ -1,13 +1,14 @@
 //! Facts for the decision on a message: strongly consistent, in as few sequential calls as they allow.
 
-use routing::{Binding, Facts, Holder, Inbound, Key};
+use routing::{Binding, Facts, Holder, Inbound, Key, Settings};
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
 use crate::{Store, item, key};
 
 impl Store {
-    /// Everything that the decision on a message depends on: one round of reads, and the holder's tail after it.
+    /// Everything that the decision on a message depends on: one round of reads; after it, the holder's tail, and beside
+    /// it the service whose settings the decision needs first.
     pub async fn gather(&self, inbound: &Inbound, deadline: Deadline) -> Result<Facts, StoreError> {
         let key = inbound.binding_key();
         let binding = async {
@@ -22,14 +23,38 @@ impl Store {
             self.receiver_get(inbound.to(), deadline),
             self.account_get(deadline),
         )?;
-        let holder = match binding.filter(|_| journal.is_none()) {
-            Some(Binding { conversation, .. }) => Some(Holder {
-                conversation,
-                tail: self.tail_get(conversation, deadline).await?,
-            }),
-            None => None,
-        };
         let (number, configuration) = receiver;
+        let binding = binding.filter(|_| journal.is_none());
+        let service = match &binding {
+            Some(binding) => Some(binding.service),
+            None => configuration
+                .as_ref()
+                .filter(|found| found.auto_creation.enabled && journal.is_none())
+                .map(|found| {
+                    found
+                        .auto_creation
+                        .service
+                        .unwrap_or(account.default_service)
+                }),
+        };
+        let tail = async {
+            match &binding {
+                Some(binding) => self.tail_get(binding.conversation, deadline).await,
+                None => Ok(None),
+            }
+        };
+        let services = async {
+            match service {
+                Some(sid) => Ok(vec![(
+                    sid,
+                    self.conversation_service_get(sid, deadline).await?,
+                )]),
+                None => Ok(Vec::new()),
+            }
+        };
+        let (tail, services) = tokio::try_join!(tail, services)?;
+        let settings = Settings::new(account, services);
+        let holder = binding.map(|Binding { conversation, .. }| Holder { conversation, tail });
         // No resource makes sender pools yet.
         Ok(Facts {
             journal,
@@ -37,7 +62,7 @@ impl Store {
             number,
             configuration,
             pool: None,
-            account,
+            settings,
         })
     }
 
@@ -52,14 +77,15 @@ impl Store {
         let Some(Holder { conversation, .. }) = facts.holder else {
             return Ok(());
         };
-        let (tail, receiver, account) = tokio::try_join!(
+        let services: Vec<_> = facts.settings.services().collect();
+        let (tail, receiver, settings) = tokio::try_join!(
             self.tail_get(conversation, deadline),
             self.receiver_get(inbound.to(), deadline),
-            self.account_get(deadline),
+            self.settings_get(&services, deadline),
         )?;
         facts.learn_tail(tail);
         (facts.number, facts.configuration) = receiver;
-        facts.account = account;
+        facts.settings = settings;
         Ok(())
     }
 

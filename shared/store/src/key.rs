@@ -23,9 +23,9 @@ pub(crate) struct IndexKey {
 
 /// The number of partitions over which an index spreads frequent writes, so that none takes more than a tenth of them.
 pub const SHARDS: u8 = 16;
-/// The equal copies of the account's settings: every message reads one, and no item can serve more than 3,000 reads
+/// The equal copies of the account's settings, and of a service: every message reads one of each, and no item can serve more than 3,000 reads
 /// a second.
-pub(crate) const ACCOUNT_COPIES: u8 = 8;
+pub(crate) const SETTINGS_COPIES: u8 = 8;
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
     Key {
@@ -157,6 +157,10 @@ pub(crate) fn address_configuration(address: &Address) -> Key {
 
 pub(crate) fn account(copy: u8) -> Key {
     key(format!("ACC#{copy}"), "A")
+}
+
+pub(crate) fn conversation_service(sid: ConversationServiceSid, copy: u8) -> Key {
+    key(format!("IS#{sid}#{copy}"), "S")
 }
 
 pub(crate) fn cursor(conversation_sid: ConversationSid, consumer: Consumer) -> Key {
@@ -367,6 +371,19 @@ pub(crate) fn participation(
 /// The list of the numbers, and that of the address configurations: few, and written seldom.
 pub(crate) const NUMBER_LIST: &str = "LN";
 pub(crate) const ADDRESS_CONFIGURATION_LIST: &str = "LA";
+
+/// The list of the conversation services: few, and written seldom.
+pub(crate) const CONVERSATION_SERVICE_LIST: &str = "LS";
+
+pub(crate) fn listed_conversation_service(
+    sid: ConversationServiceSid,
+    created: Timestamp,
+) -> IndexKey {
+    index(
+        CONVERSATION_SERVICE_LIST,
+        format!("{}#{sid}", millisecond(created)),
+    )
+}
 
 pub(crate) fn listed(list: &str, created: Timestamp, address: &Address) -> IndexKey {
     index(list, format!("{}#{address}", millisecond(created)))

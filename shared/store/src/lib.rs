@@ -27,34 +27,36 @@
 //! | the sweep's mark | `SW#16` / `W` | – | – |
 //! | number | `N#address` / `N` | `LN` / created | – |
 //! | address configuration | `N#address` / `A` | `LA` / created | – |
+//! | conversation service, 8 equal copies | `IS#IS#i` / `S` | the first copy: `LS` / created | – |
 //! | account settings, 8 equal copies | `ACC#i` / `A` | – | – |
 //!
 //! # Access patterns
 //!
 //! Costs with items under 1 KB; a write unit in a transaction counts twice, an index entry once. A read of a bound
-//! message is: binding, number's partition, account, journal (together), then the tail.
+//! message is: binding, number's partition, account, journal (together), then the tail and the service (together).
 //!
 //! | pattern | sequential calls | read units | write units: table + index |
 //! |---|---|---|---|
-//! | capture | 3 | 5 | 4 + 2 |
-//! | … after each lost slot from the second on | 2 more | 3 more: tail, number's partition, account | billed as if done |
-//! | … that makes the conversation active | 3 | 5 | 6 + 2, with timers 8 + 3 |
-//! | autocreation (a scoped webhook: 2 more) | 2 | 4 | 10 + 5 |
-//! | rejected by a pre-action webhook | 3 (bound: 4), one of them after the answer | 5–6 | 1 + 2 |
+//! | capture | 3 | 6 | 4 + 2 |
+//! | … after each lost slot from the second on | 2 more | 1 more: tail; from the fourth on 4 more: also number's partition, account, service | billed as if done |
+//! | … that makes the conversation active | 3 | 6 | 6 + 2, with timers 8 + 3 |
+//! | autocreation (a scoped webhook: 2 more) | 3 | 5 | 10 + 5 |
+//! | rejected by a pre-action webhook | 4, one of them after the answer | 6–7 | 1 + 2 |
 //! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
 //! | duplicate | 1 | 4 | – |
 //! | unreadable, also a duplicate | 1 | – | by size + 1 |
-//! | expired, then autocreation | 3 | 5 | 14 + 6, per further pair 2 + 1 |
-//! | participant added | 2 | 4; with an identity 2 | 6 + 3 |
-//! | participant moved to another proxy | 2 | 4 | 8 + 4 |
-//! | … refused | 3 | 5 | billed as if done |
-//! | participant removed | 2 | 3 | 6 + 3 |
-//! | close, p pairs | 2 | 3 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
-//! | delete | 2 | 3 | as close, and 2 + 1 |
-//! | message by REST | 2; by a named author 3 | 2–3 | 1 + 1 |
+//! | expired, then autocreation | 3; 4 in another service | 6–7 | 14 + 6, per further pair 2 + 1 |
+//! | participant added | 2 | 5; with an identity 3 | 6 + 3 |
+//! | participant moved to another proxy | 2 | 5 | 8 + 4 |
+//! | … refused | 3 | 6 | billed as if done |
+//! | participant removed | 2 | 4 | 6 + 3 |
+//! | close, p pairs | 2 | 4 | 4 + 1, per pair 2 + 1; with timers 2 + 1 |
+//! | delete | 2 | 4 | as close, and 2 + 1 |
+//! | message by REST | 2; by a named author 3 | 3–4 | 1 + 1 |
 //! | webhook gets an event, at the first attempt | 4 | 4 | 2, both of the cursor; each further event of the run 1 |
 //! | … that fails | 3 | 3 | 2 + 1 |
 //! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
+//! | … by the service's own webhook | 1 more | 1 more |
 //! | run with nothing to do | 1 | 3 | – |
 //! | the clock, with nothing to do | 11 | 16 reads, 64 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
@@ -64,6 +66,7 @@
 mod account;
 mod attempt;
 mod commit;
+mod conversation_services;
 mod conversations;
 mod cursors;
 mod due;
@@ -99,7 +102,7 @@ pub use journal::Recorded;
 pub use key::{DueKind, SHARDS, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
-pub use page::{Page, PageRequest};
+pub use page::{ListKind, Page, PageRequest};
 pub use record::RecordError;
 pub use sweep::{Changed, PendingForward};
 

@@ -66,7 +66,7 @@ const TOKEN_BYTES_MAX: usize = 1_364;
 
 /// The lists that have tokens. A token is valid for its own list only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ListKind {
+pub enum ListKind {
     Conversations,
     Participants,
     Messages,
@@ -91,6 +91,11 @@ fn token(list: ListKind, position: &str) -> String {
 }
 
 impl PageRequest {
+    /// Refuses a token that no page of the list has given out.
+    pub fn check(&self, list: ListKind) -> Result<(), StoreError> {
+        self.position(list).map(drop)
+    }
+
     /// The position that the page starts after.
     pub(crate) fn position(&self, list: ListKind) -> Result<Option<String>, StoreError> {
         let Some(token) = &self.token else {

@@ -13,5 +13,6 @@ mod post;
 mod post_faults;
 mod relay;
 mod relay_faults;
+mod services;
 mod sweep;
 mod timers;

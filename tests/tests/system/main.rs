@@ -17,5 +17,6 @@ mod races;
 mod rest_conversations;
 mod rest_messages;
 mod rest_participants;
+mod rest_services;
 mod rest_settings;
 mod unreadable;

@@ -63,18 +63,19 @@ fn plan_to_create(
     facts: &ChangeFacts<()>,
     request: &ChangeRequest,
 ) -> Result<Plan<(Metadata, Tail)>, Halt> {
+    facts.service_exists(request)?;
     facts.no_obstacle(request)?;
     match wish.state {
         State::Closed => return Err(Refusal::BornClosed.into()),
         State::Initializing => return Err(Refusal::StateForbidden.into()),
         State::Active | State::Inactive => {}
     }
-    let cause = facts.cause(request);
+    let cause = facts.cause(request)?;
     let service = cause.settings.service;
     let mut friendly_name = wish.friendly_name.clone();
     if !cause.quiet {
         let result = pre_action_result(
-            cause.settings.webhooks,
+            cause.settings,
             PreActionEvent::ConversationAdd,
             None,
             request.reply,
@@ -125,6 +126,7 @@ fn plan_to_create(
         last_activity: fresh.now,
         timers: metadata.timers,
         post: None,
+        posts_before: Vec::new(),
         terminal: false,
     };
     let mut draft = Draft::first(cause, conversation, header);
@@ -233,7 +235,7 @@ fn plan_to_delete(
 ) -> Result<Plan<()>, Halt> {
     let tail = facts.visible(request)?;
     let metadata = facts.own.as_ref().ok_or(Refusal::NotFound)?;
-    let cause = facts.cause(request);
+    let cause = facts.cause(request)?;
     let (conversation, service) = (tail.conversation, metadata.service);
     let mut draft = Draft::after(cause, tail);
     let mut writes = draft.release_all();

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use crate::account::AccountSettings;
 use crate::binding::Binding;
 use crate::cause::{Cause, Fresh};
 use crate::conflict::{Conflict, Found};
@@ -12,6 +11,7 @@ use crate::learn::Next;
 use crate::plan::{Plan, Write};
 use crate::pre_action::PreActionReply;
 use crate::refusal::Refusal;
+use crate::settings::{Settings, Unread};
 use crate::sid::{ConversationServiceSid, ConversationSid};
 use crate::source::Source;
 use crate::state::State;
@@ -24,8 +24,8 @@ pub struct ChangeRequest<'a> {
     pub fresh: &'a Fresh,
     /// When this decision is made. Closing times are compared with it, because a request can last longer than they do.
     pub now: Timestamp,
-    /// The conversation service that the request's path names.
-    pub service: ConversationServiceSid,
+    /// The conversation service that the request's path names. `None`: the account's default service.
+    pub service: Option<ConversationServiceSid>,
     /// The request wants no webhooks, neither before nor after the change.
     pub quiet: bool,
     /// The reply of the pre-action webhook, if it was called for this request.
@@ -35,7 +35,7 @@ pub struct ChangeRequest<'a> {
 /// The facts that the decision on a change depends on, read strongly. `own` belongs to the kind of change.
 #[derive(Clone, Debug)]
 pub struct ChangeFacts<F> {
-    pub account: AccountSettings,
+    pub settings: Settings,
     /// The newest entry of the conversation. `None`: there is no such log.
     pub tail: Option<Tail>,
     pub own: F,
@@ -55,9 +55,9 @@ pub enum Obstacle {
 }
 
 impl<F> ChangeFacts<F> {
-    pub fn new(account: AccountSettings, tail: Option<Tail>, own: F) -> ChangeFacts<F> {
+    pub fn new(settings: Settings, tail: Option<Tail>, own: F) -> ChangeFacts<F> {
         ChangeFacts {
-            account,
+            settings,
             tail,
             own,
             obstacle: None,
@@ -94,9 +94,10 @@ impl<F> ChangeFacts<F> {
 
     /// The conversation's newest entry, if the request can see the conversation.
     pub(crate) fn visible(&self, request: &ChangeRequest) -> Result<&Tail, Halt> {
+        self.service_exists(request)?;
         self.no_obstacle(request)?;
-        let visible =
-            |tail: &&Tail| !tail.header.terminal && tail.header.service == request.service;
+        let service = self.service(request);
+        let visible = |tail: &&Tail| !tail.header.terminal && tail.header.service == service;
         let tail = self.tail.as_ref().filter(visible);
         tail.ok_or(Halt::Refuse(Refusal::NotFound))
     }
@@ -111,16 +112,30 @@ impl<F> ChangeFacts<F> {
         match tail.header.state {
             State::Closed => Err(Refusal::Closed.into()),
             State::Initializing => Err(Refusal::Initializing.into()),
-            State::Active | State::Inactive => Ok((tail, self.cause(request))),
+            State::Active | State::Inactive => Ok((tail, self.cause(request)?)),
         }
     }
 
-    pub(crate) fn cause<'a>(&'a self, request: &ChangeRequest<'a>) -> Cause<'a> {
-        Cause {
+    pub(crate) fn cause<'a>(&'a self, request: &ChangeRequest<'a>) -> Result<Cause<'a>, Unread> {
+        Ok(Cause {
             fresh: request.fresh,
-            settings: self.account.in_force(request.service),
+            settings: self.settings.in_force(self.service(request))?,
             source: Source::Api,
             quiet: request.quiet,
+        })
+    }
+
+    /// The conversation service of the request.
+    fn service(&self, request: &ChangeRequest) -> ConversationServiceSid {
+        let default = self.settings.account.default_service;
+        request.service.unwrap_or(default)
+    }
+
+    /// Passes if the service of the request exists.
+    pub(crate) fn service_exists(&self, request: &ChangeRequest) -> Result<(), Halt> {
+        match self.settings.service(self.service(request))? {
+            Some(_) => Ok(()),
+            None => Err(Halt::Refuse(Refusal::NotFound)),
         }
     }
 
@@ -152,7 +167,7 @@ impl<F> ChangeFacts<F> {
         };
         let cause = Cause {
             fresh: &fresh,
-            settings: self.account.in_force(tail.header.service),
+            settings: self.settings.in_force(tail.header.service)?,
             source: Source::Timer,
             quiet: false,
         };

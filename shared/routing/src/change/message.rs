@@ -71,7 +71,7 @@ fn plan_to_post(
     if !cause.quiet {
         let conversation = tail.conversation;
         let result = pre_action_result(
-            cause.settings.webhooks,
+            cause.settings,
             PreActionEvent::MessageAdd,
             Some(conversation),
             request.reply,

@@ -1,8 +1,8 @@
 //! Endpoints: the post-action webhooks that get a conversation's events.
 //!
 //! Endpoints are data: which there are follows from the settings, the header of the newest entry and the cursors, and
-//! no code lists them. Today a user configures one, the account's. The types leave room for the conversation
-//! service's, which will replace the account's, and for the webhooks of single conversations, which come in addition.
+//! no code lists them. A user configures the account's endpoint, and the conversation service's, which replaces the
+//! account's. The types leave room for the webhooks of single conversations, which will come in addition.
 //!
 //! An endpoint's *generation* begins when a URL appears where none was, or when another scope's webhook comes into
 //! force; it does not begin when a URL is edited. An entry is owed to the generation that was in force when it was
@@ -52,11 +52,11 @@ pub enum Owed {
 }
 
 impl Endpoint {
-    /// The account's endpoint, where it has a URL.
-    pub fn of_account(webhooks: &Webhooks, tail: &Tail) -> Option<Endpoint> {
+    /// The endpoint of the account's or the service's webhooks, if they have a post-action URL.
+    pub fn of(scope: SettingsScope, webhooks: &Webhooks, tail: &Tail) -> Option<Endpoint> {
         let url = webhooks.post_url.clone()?;
-        let (scope, generation) = (SettingsScope::Account, webhooks.post_generation);
-        let in_force = |post: &PostWebhook| (post.scope, post.generation) == (scope, generation);
+        let generation = webhooks.post_generation;
+        let is_own = |post: &PostWebhook| (post.scope, post.generation) == (scope, generation);
         Some(Endpoint {
             scope: scope.into(),
             call: Call {
@@ -67,8 +67,8 @@ impl Endpoint {
             generation,
             since: tail
                 .header
-                .post
-                .filter(in_force)
+                .posts()
+                .find(is_own)
                 .map_or(0, |post| post.since),
         })
     }

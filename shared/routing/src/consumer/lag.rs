@@ -116,8 +116,8 @@ impl Lag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::tests::{entry, held, message, webhooks};
-    use crate::{AccountSettings, Cursor, Lane, Recipient, Scope};
+    use crate::consumer::tests::{entry, held, message, settings, webhooks};
+    use crate::{Cursor, Lane, Recipient, Scope};
 
     const LIMITS: Limits = Limits {
         stretch_max: 3,
@@ -147,10 +147,7 @@ mod tests {
     /// How a search ends, and how many stretches it reads.
     fn search(consumer: Consumer, log: &[Entry], cursor: Option<Cursor>) -> (bool, u32) {
         let look = Look {
-            account: AccountSettings {
-                webhooks: webhooks(1),
-                ..AccountSettings::default()
-            },
+            settings: settings(webhooks(1)),
             cursors: cursor
                 .map(|cursor| (consumer, cursor))
                 .into_iter()
@@ -240,10 +237,7 @@ mod tests {
         let mut lag = Lag::new(
             POST,
             &Look {
-                account: AccountSettings {
-                    webhooks: webhooks(1),
-                    ..AccountSettings::default()
-                },
+                settings: settings(webhooks(1)),
                 newest: log,
                 ..Look::default()
             },

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::{AccountSettings, Consumer, Cursor, Endpoint, Entry, Scope, Tail};
+use crate::{
+    Consumer, ConversationServiceSid, Cursor, Endpoint, Entry, Scope, Settings, SettingsScope, Tail,
+};
 
 /// The settings, all cursors and the newest entries of a conversation. The parts were read strongly, but each at a
 /// moment of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    pub account: AccountSettings,
+    pub settings: Settings,
     pub cursors: Vec<(Consumer, Cursor)>,
     /// The last entries of the log, in the order of their slots. A slot may be missing: a transaction becomes visible item
     /// by item.
@@ -29,9 +31,27 @@ impl Look {
     /// The endpoint of a scope, if one is configured.
     pub fn endpoint(&self, scope: Scope) -> Option<Endpoint> {
         match scope {
-            Scope::Account => Endpoint::of_account(&self.account.webhooks, &self.tail()?),
-            Scope::Service | Scope::Conversation(_) => None,
+            Scope::Account => {
+                let webhooks = &self.settings.account.webhooks;
+                Endpoint::of(SettingsScope::Account, webhooks, &self.tail()?)
+            }
+            Scope::Service => {
+                let tail = self.tail()?;
+                let service = self.settings.service(tail.header.service).ok()??;
+                Endpoint::of(SettingsScope::Service, &service.webhooks, &tail)
+            }
+            Scope::Conversation(_) => None,
         }
+    }
+
+    /// The service whose settings the look needs: its endpoint is owed entries, or has a cursor.
+    pub fn service_needed(&self) -> Option<ConversationServiceSid> {
+        let header = &self.newest.last()?.header;
+        let owed = header
+            .posts()
+            .any(|post| post.scope == SettingsScope::Service);
+        let needed = owed || self.cursor(Consumer::Post(Scope::Service)).is_some();
+        needed.then_some(header.service)
     }
 
     /// The consumers that the conversation has: those that its settings name, those that every log has, and those that
@@ -41,8 +61,9 @@ impl Look {
             self.cursors.iter().map(|(consumer, _)| *consumer).collect();
         if !self.newest.is_empty() {
             consumers.extend([Consumer::Relay, Consumer::Numbers]);
-            let endpoint = self.endpoint(Scope::Account);
-            consumers.extend(endpoint.map(|endpoint| Consumer::Post(endpoint.scope)));
+            let endpoints = [Scope::Account, Scope::Service].map(|scope| self.endpoint(scope));
+            let endpoints = endpoints.into_iter().flatten();
+            consumers.extend(endpoints.map(|endpoint| Consumer::Post(endpoint.scope)));
         }
         consumers
     }

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    Cause, ChangeId, ConversationServiceSid, ConversationSid, Endpoint, Event, EventId, EventName,
-    Header, Message, MessagingServiceSid, Owed, Pair, ParticipantSid, Position, PostWebhook,
-    Reason, SettingsScope, Source, State, Tail, Timers, WebhookUrl, Webhooks, Write, backlog,
-    gapless, park_idle,
+    AccountSettings, Cause, ChangeId, ConversationService, ConversationServiceSid, ConversationSid,
+    Endpoint, Event, EventId, EventName, Header, Message, MessagingServiceSid, Owed, Pair,
+    ParticipantSid, Position, PostWebhook, Reason, Settings, SettingsScope, Source, State, Tail,
+    Timers, WebhookUrl, Webhooks, Write, backlog, gapless, park_idle,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -72,6 +72,7 @@ pub(super) fn entry(slot: u64, generation: Option<u64>, events: Vec<Event>) -> E
                 generation,
                 since: 3,
             }),
+            posts_before: Vec::new(),
             terminal: false,
         },
     }
@@ -85,6 +86,14 @@ pub(super) fn webhooks(generation: u64) -> Webhooks {
     }
 }
 
+pub(super) fn settings(webhooks: Webhooks) -> Settings {
+    let account = AccountSettings {
+        webhooks,
+        ..AccountSettings::default()
+    };
+    Settings::new(account, Vec::new())
+}
+
 /// The account's endpoint in generation `generation`, in a conversation whose tail is of generation `tail`.
 fn endpoint(generation: u64, tail: Option<u64>) -> Endpoint {
     let tail = Tail {
@@ -92,7 +101,7 @@ fn endpoint(generation: u64, tail: Option<u64>) -> Endpoint {
         slot: 9,
         header: entry(9, tail, Vec::new()).header,
     };
-    Endpoint::of_account(&webhooks(generation), &tail).unwrap()
+    Endpoint::of(SettingsScope::Account, &webhooks(generation), &tail).unwrap()
 }
 
 #[test]
@@ -266,10 +275,12 @@ fn an_idle_conversation_is_parked_when_its_time_has_come() {
             participant: participant(1),
             webhook: crate::WebhookSid::from_bytes([1; 16]),
         };
-        let account = crate::AccountSettings::default();
+        let service = ConversationService::unwritten_default();
+        let services = vec![(service.sid, Some(service))];
+        let settings = Settings::new(AccountSettings::default(), services);
         let cause = Cause {
             fresh: &fresh,
-            settings: account.in_force(tail.header.service),
+            settings: settings.in_force(tail.header.service).unwrap(),
             source: Source::Timer,
             quiet: false,
         };

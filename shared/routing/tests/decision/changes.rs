@@ -4,9 +4,9 @@ mod conversation;
 mod message;
 mod participant;
 
-use crate::support::{PROXY, at, conversation, fresh, pair, participant};
+use crate::support::{PROXY, at, conversation, fresh, pair, participant, settings};
 use crate::text::{c, text_of_writes};
-use crate::{TIMERS, a_message, account, appended, asking, entry, publish, tail};
+use crate::{TIMERS, a_message, account, appended, asking, entry, first_webhook, publish, tail};
 use routing::change::conversation::{self as conversations, ConversationEdit, NewConversation};
 use routing::change::message::{self as messages, MessageEdit, NewMessage, Posted};
 use routing::change::participant::{
@@ -91,14 +91,14 @@ impl Rest {
 
     /// The facts of a change, of which `own` belongs to its kind.
     fn facts<F>(&self, own: F) -> ChangeFacts<F> {
-        ChangeFacts::new(self.account.clone(), Some(self.tail.clone()), own)
+        ChangeFacts::new(settings(self.account.clone()), Some(self.tail.clone()), own)
     }
 
     fn request<'a>(&'a self, reply: Option<&'a PreActionReply>) -> ChangeRequest<'a> {
         ChangeRequest {
             fresh: &self.fresh,
             now: self.fresh.now,
-            service: ConversationServiceSid::DEFAULT,
+            service: None,
             quiet: self.quiet,
             reply,
         }
@@ -147,7 +147,7 @@ impl Rest {
             closed_s: None,
         };
         change(&mut wish);
-        let facts = ChangeFacts::new(self.account.clone(), None, ());
+        let facts = ChangeFacts::new(settings(self.account.clone()), None, ());
         let request = self.request(reply.as_ref());
         text_of_decision(conversations::create(&wish, &facts, request))
     }
@@ -228,6 +228,7 @@ fn text_of_decision<T>(decision: Decision<T>) -> String {
         Decision::Close(plan) => format!("close: {}", text_of_writes(&plan.writes)),
         Decision::Do(plan) if plan.writes.is_empty() => "nothing".to_owned(),
         Decision::Do(plan) => text_of_writes(&plan.writes),
+        Decision::ReadService(service) => format!("read {service}"),
         Decision::Gather => "gather".to_owned(),
         Decision::Refuse(Refusal::KeyBound { conversation, .. }) => {
             format!("KeyBound {}", c(conversation))

@@ -13,8 +13,8 @@ mod text;
 
 use routing::{
     AccountSettings, ConversationServiceSid, ConversationSid, Entry, Event, EventName, Header,
-    HeldPair, Message, MessagingServiceSid, PreActionEdits, PreActionResult, Source, State, Tail,
-    Timers, Webhooks, Write,
+    HeldPair, Message, MessagingServiceSid, PreActionEdits, PreActionResult, PreActionWebhook,
+    SettingsScope, Source, State, Tail, Timers, Webhooks, Write,
 };
 use support::{at, conversation, fresh, pair, participant, url};
 
@@ -27,6 +27,15 @@ fn account() -> AccountSettings {
     AccountSettings {
         timers: TIMERS,
         ..AccountSettings::default()
+    }
+}
+
+/// The account's pre-action webhook in its first generation, for the default service.
+fn first_webhook() -> PreActionWebhook {
+    PreActionWebhook {
+        service: ConversationServiceSid::DEFAULT,
+        scope: SettingsScope::Account,
+        generation: 1,
     }
 }
 
@@ -58,6 +67,7 @@ fn tail() -> Tail {
             last_activity: at(0),
             timers: TIMERS,
             post: None,
+            posts_before: Vec::new(),
             terminal: false,
         },
     }

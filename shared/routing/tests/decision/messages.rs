@@ -5,17 +5,18 @@ mod pre_action;
 
 use crate::support::{
     PROXY, address, at, bytes, call, configuration, conversation, fresh, inbound, number, pair,
-    participant, url,
+    participant, settings, url,
 };
 use crate::text::{c, text_of_writes};
-use crate::{TIMERS, account, appended, asking, publish, tail};
+use crate::{TIMERS, account, appended, asking, first_webhook, publish, tail};
 use routing::{
-    AutoCreationKind, Binding, Conflict, ConversationServiceSid, Decision, Entry, Event, EventName,
-    Facts, ForwardState, Found, Header, Holder, Inbound, ItemKey, JournalEntry, Journaled, Key,
-    Message, MessageSid, MessagingService, MessagingServiceSid, Next, OnTimeout, Outcome,
-    PostWebhook, PreActionCall, PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply,
-    PreActionResult, RouteDecision, Rule, ScopedTarget, SettingsScope, Source, State, Tail, Target,
-    Timers, Webhooks, Why, Write, route,
+    AutoCreationKind, Binding, Conflict, ConversationService, ConversationServiceSid, Decision,
+    Endpoint, Entry, Event, EventName, Facts, ForwardState, Found, Header, Holder, Inbound,
+    ItemKey, JournalEntry, Journaled, Key, Message, MessageSid, MessagingService,
+    MessagingServiceSid, Next, OnTimeout, Outcome, Owed, PostWebhook, PreActionCall,
+    PreActionEdits, PreActionEvent, PreActionProposal, PreActionReply, PreActionResult,
+    PreActionWebhook, RouteDecision, Rule, ScopedTarget, SettingsScope, Source, State, Tail,
+    Target, Timers, Webhooks, Why, Write, route,
 };
 
 /// A message and the facts about it: from consumer 1, 30 s after the last activity of the conversation that holds the pair.
@@ -33,7 +34,7 @@ impl Case {
             inbound: inbound(1, &pair(1)),
             facts: Facts {
                 number: Some(number(None)),
-                account: account(),
+                settings: settings(account()),
                 ..Facts::default()
             },
             reply: None,
@@ -75,13 +76,28 @@ impl Case {
         self
     }
 
-    /// The configuration asks for this service and this webhook.
-    fn configured_as(mut self, service: u32, kind: AutoCreationKind) -> Case {
+    /// The configuration asks for this service, which exists, and this webhook.
+    fn configured_as(self, service: u32, kind: AutoCreationKind) -> Case {
+        let mut case = self.configured_with_unread(service, kind);
+        case.facts
+            .settings
+            .insert(service_sid(service), Some(service_of(service)));
+        case
+    }
+
+    /// The service was not read.
+    fn configured_with_unread(mut self, service: u32, kind: AutoCreationKind) -> Case {
         let mut configuration = configuration(true, kind);
-        configuration.auto_creation.service =
-            Some(ConversationServiceSid::from_bytes(bytes(service, 0)));
+        configuration.auto_creation.service = Some(service_sid(service));
         self.facts.configuration = Some(configuration);
         self
+    }
+
+    /// The service was deleted.
+    fn configured_with_deleted(self, service: u32, kind: AutoCreationKind) -> Case {
+        let mut case = self.configured_with_unread(service, kind);
+        case.facts.settings.insert(service_sid(service), None);
+        case
     }
 
     fn pooled(mut self, autocreates: bool, inbound: bool) -> Case {
@@ -95,7 +111,17 @@ impl Case {
     }
 
     fn unlocked(mut self) -> Case {
-        self.facts.account.autocreation_unlocked = true;
+        self.facts.settings.account.autocreation_unlocked = true;
+        self
+    }
+
+    /// The default service's own pre-action webhook.
+    fn service_asks(mut self) -> Case {
+        let service = ConversationService {
+            webhooks: Webhooks::default().with_urls(Some(url("https://example.com/own")), None),
+            ..ConversationService::unwritten_default()
+        };
+        self.facts.settings.insert(service.sid, Some(service));
         self
     }
 
@@ -105,7 +131,7 @@ impl Case {
     }
 
     fn asks(mut self, filters: Option<Vec<EventName>>) -> Case {
-        self.facts.account.webhooks = asking(filters);
+        self.facts.settings.account.webhooks = asking(filters);
         self
     }
 
@@ -119,7 +145,10 @@ impl Case {
         self.reply = Some(PreActionReply {
             event,
             conversation: by.map(conversation),
-            generation,
+            webhook: PreActionWebhook {
+                generation,
+                ..first_webhook()
+            },
             result,
         });
         self
@@ -156,8 +185,17 @@ fn studio() -> AutoCreationKind {
     }
 }
 
+fn service_sid(n: u32) -> ConversationServiceSid {
+    ConversationServiceSid::from_bytes(bytes(n, 0))
+}
+
+fn service_of(n: u32) -> ConversationService {
+    ConversationService::new(service_sid(n), format!("service {n}"), at(0))
+}
+
 fn text_of_route(decision: &RouteDecision) -> String {
     match decision {
+        Decision::ReadService(service) => format!("read {service}"),
         Decision::Gather => "gather".to_owned(),
         Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
         Decision::Refuse(never) => match *never {},
@@ -404,6 +442,15 @@ fn an_unbound_message_goes_by_the_first_rule_that_applies() {
             Case::new().own_webhook(),
             "forwarded by number-webhook: journal with text",
         ),
+        (
+            Case::new().configured_with_unread(4, AutoCreationKind::Default),
+            "read IS00000004000000000000000000000000",
+        ),
+        (
+            Case::new().configured_with_deleted(4, AutoCreationKind::Default),
+            "autocreated by address-configuration: claim 1 for c9; metadata c9 v1 active; participant of c9 v1; \
+             timer c9 90; c9/0 onConversationAdded onParticipantAdded onMessageAdded(0) = active m1 e3 t30 (1); journal",
+        ),
         (Case::new(), "unroutable by none: journal with text"),
         (
             Case::new().configured(false),
@@ -464,10 +511,7 @@ fn an_autocreated_conversation_is_of_the_configuration_and_of_the_messaging_serv
     let case = Case::new().pooled(false, false).configured_as(4, studio());
     let writes = writes(&case);
     let header = &appended(&writes, conversation(9)).header;
-    assert_eq!(
-        header.service,
-        ConversationServiceSid::from_bytes(bytes(4, 0))
-    );
+    assert_eq!(header.service, service_sid(4));
     assert_eq!(
         header.messaging_service,
         MessagingServiceSid::from_bytes(bytes(7, 0))

@@ -17,8 +17,8 @@ use routing::consumer::post::{Deliveries, DeliveriesStep};
 use routing::consumer::step::{Step, approach, step};
 use routing::consumer::write::AfterRefusal;
 use routing::{
-    AccountSettings, AttemptResult, Attempted, Consumer, ConversationSid, Cursor, CursorWrite,
-    Delivery, Entry, Lane, Limits, Look, Looks, Moment, Position, RUN_TIME_MAX, Then, gapless,
+    AttemptResult, Attempted, Consumer, ConversationSid, Cursor, CursorWrite, Delivery, Entry,
+    Lane, Limits, Look, Looks, Moment, Position, RUN_TIME_MAX, Settings, Then, gapless,
 };
 
 use super::cursors::{Cursors, Whose};
@@ -410,7 +410,7 @@ impl Run {
 
     /// Cursor, settings and the newest entries, in any order.
     async fn look(&self) -> Result<Look, Stopped> {
-        let (mut account, mut cursor, mut newest) = (AccountSettings::default(), None, Vec::new());
+        let (mut settings, mut cursor, mut newest) = (Settings::default(), None, Vec::new());
         for read in self.world.shuffled([0, 1, 2]) {
             match read {
                 0 => {
@@ -425,7 +425,7 @@ impl Run {
                 }
                 _ => {
                     self.step().await?;
-                    account = self.world.account.borrow().clone();
+                    settings = self.world.settings();
                 }
             }
         }
@@ -435,7 +435,7 @@ impl Run {
         });
         let procedure = self.world.procedure;
         let mut look = Look {
-            account,
+            settings,
             cursors: cursor.map(|c| (self.consumer, c)).into_iter().collect(),
             newest,
         };

@@ -6,10 +6,10 @@ use routing::change::conversation::{self, ConversationEdit};
 use routing::change::message::{self, MessageEdit, NewMessage};
 use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit, UpdateFacts};
 use routing::{
-    AutoCreationKind, Cause, ChangeFacts, ChangeRequest, ConversationServiceSid, ConversationSid,
-    Decision, Entry, Facts, Fresh, Holder, Inbound, ItemKey, Journaled, Key, Metadata, Next,
-    Outcome, Participant, ParticipantSid, Plan, PreActionReply, Progress, Revision, Source, State,
-    Tail, close_expired, route,
+    AutoCreationKind, Cause, ChangeFacts, ChangeRequest, ConversationSid, Decision, Entry, Facts,
+    Fresh, Holder, Inbound, ItemKey, Journaled, Key, Metadata, Next, Outcome, Participant,
+    ParticipantSid, Plan, PreActionReply, Progress, Revision, Source, State, Tail, close_expired,
+    route,
 };
 
 use super::Procedure;
@@ -61,6 +61,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
                     }
                 }
             }
+            Decision::ReadService(service) => panic!("{service} is read with the account"),
             Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
             Decision::Refuse(never) => match never {},
         };
@@ -129,7 +130,7 @@ async fn gather(world: &World, inbound: &Inbound, before: Option<Facts>) -> Fact
                 });
             }
             2 => read_configuration(world, &mut facts),
-            _ => facts.account = world.account.borrow().clone(),
+            _ => facts.settings = world.settings(),
         }
     }
     let holder = before.and_then(|facts| facts.holder);
@@ -176,7 +177,7 @@ async fn gather_tail_and_settings(world: &World, facts: &mut Facts) {
             }
             _ => {
                 step().await;
-                facts.account = world.account.borrow().clone();
+                facts.settings = world.settings();
             }
         }
     }
@@ -218,7 +219,7 @@ impl Seen {
     /// The facts as a kind of change has them.
     fn with<F>(&self, own: F) -> ChangeFacts<F> {
         ChangeFacts {
-            account: self.facts.account.clone(),
+            settings: self.facts.settings.clone(),
             tail: self.facts.tail.clone(),
             own,
             obstacle: self.facts.obstacle.clone(),
@@ -260,7 +261,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
         let request = ChangeRequest {
             fresh: &fresh,
             now: world.now(),
-            service: ConversationServiceSid::DEFAULT,
+            service: None,
             quiet,
             reply: reply.as_ref(),
         };
@@ -271,6 +272,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
                 Next::Gather
             }
             Decision::Gather => Next::Gather,
+            Decision::ReadService(service) => panic!("{service} is read with the account"),
             Decision::Close(plan) => {
                 let _ = world.commit(&plan).await;
                 Next::Gather
@@ -315,10 +317,10 @@ async fn settle<T>(world: &World, progress: &mut Progress<T>) -> Option<T> {
 
 /// Closes the conversation if its closing time has passed; returns whether it had passed.
 async fn close(world: &World, tail: &Tail) -> bool {
-    let (account, fresh) = (world.account.borrow().clone(), world.fresh(0));
+    let (settings, fresh) = (world.settings(), world.fresh(0));
     let cause = Cause {
         fresh: &fresh,
-        settings: account.in_force(tail.header.service),
+        settings: settings.in_force(tail.header.service).unwrap(),
         source: Source::Timer,
         quiet: false,
     };
@@ -414,7 +416,7 @@ fn subject(world: &World, wish: &Wish, fresh: &Fresh) -> Subject {
 
 async fn see(world: &World, subject: &Subject) -> Seen {
     let mut seen = Seen {
-        facts: ChangeFacts::new(world.account.borrow().clone(), None, ()),
+        facts: ChangeFacts::new(world.settings(), None, ()),
         metadata: None,
         participant: None,
         entry: None,
@@ -435,7 +437,7 @@ async fn see(world: &World, subject: &Subject) -> Seen {
         match read {
             0 => seen.facts.tail = table.tail(conversation),
             1 => seen.metadata = table.metadata(conversation).cloned(),
-            2 => seen.facts.account = world.account.borrow().clone(),
+            2 => seen.facts.settings = world.settings(),
             3 => {
                 seen.participant = subject.participant.and_then(|sid| {
                     match table.item(&ItemKey::Participant(conversation, sid)) {
@@ -470,6 +472,7 @@ fn without_outcome<T>(decision: Decision<T>) -> Decision<()> {
             writes: plan.writes,
             binding_checked: plan.binding_checked,
         })),
+        Decision::ReadService(service) => Decision::ReadService(service),
         Decision::Gather => Decision::Gather,
         Decision::Refuse(refusal) => Decision::Refuse(refusal),
     }

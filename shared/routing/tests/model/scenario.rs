@@ -12,8 +12,8 @@ use routing::change::conversation::{self, ConversationEdit, NewConversation};
 use routing::change::message::{self, MessageEdit, NewMessage};
 use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit};
 use routing::{
-    AccountSettings, ChangeFacts, ChangeRequest, Consumer, ConversationServiceSid, ConversationSid,
-    Decision, Inbound, MessagingServiceSid, Scope, State, Timers, Webhooks, Write,
+    AccountSettings, ChangeFacts, ChangeRequest, Consumer, ConversationSid, Decision, Inbound,
+    MessagingServiceSid, Scope, Settings, State, Timers, Webhooks, Write,
 };
 
 use super::cursors::Cursors;

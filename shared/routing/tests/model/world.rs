@@ -8,7 +8,8 @@ use std::task::Poll;
 use jiff::Timestamp;
 use routing::{
     AccountSettings, Conflict, ConversationSid, Facts, Fresh, Inbound, JournalEntry, MessageKey,
-    Outcome, Pair, Plan, PreActionEdits, PreActionResult, Rule, State, Tail, Webhooks, Write,
+    Outcome, Pair, Plan, PreActionEdits, PreActionResult, Rule, Settings, State, Tail, Webhooks,
+    Write,
 };
 
 use super::Procedure;
@@ -150,6 +151,10 @@ impl World {
 
     pub(crate) fn now(&self) -> Timestamp {
         support::at(self.now.get())
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        support::settings(self.account.borrow().clone())
     }
 
     /// The ids of another change. `message` is the message that causes it; 0: none.

@@ -2,11 +2,17 @@
 
 use jiff::Timestamp;
 use routing::{
-    AccountSid, Address, AddressConfiguration, AddressConfigurationSid, AutoCreation,
-    AutoCreationKind, Call, CarrierMessageSid, CarrierName, ChangeId, ConversationSid, Fresh,
-    Inbound, MessageKey, Method, NumberSettings, NumberSid, Pair, ParticipantSid, WebhookSid,
-    WebhookUrl,
+    AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
+    AutoCreation, AutoCreationKind, Call, CarrierMessageSid, CarrierName, ChangeId,
+    ConversationService, ConversationSid, Fresh, Inbound, MessageKey, Method, NumberSettings,
+    NumberSid, Pair, ParticipantSid, Settings, WebhookSid, WebhookUrl,
 };
+
+/// The account's settings, with the default service as no request has written it.
+pub(crate) fn settings(account: AccountSettings) -> Settings {
+    let service = ConversationService::unwritten_default();
+    Settings::new(account, vec![(service.sid, Some(service))])
+}
 
 /// Our number, in every test.
 pub(crate) const PROXY: &str = "+15550009999";

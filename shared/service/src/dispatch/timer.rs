@@ -15,17 +15,16 @@ pub(super) async fn fire(
     seen: Timestamp,
     deadline: Deadline,
 ) -> Result<(), StoreError> {
-    let (tail, account) = tokio::try_join!(
-        app.store.tail_get(conversation, deadline),
-        app.store.account_get(deadline),
-    )?;
+    let tail = app.store.tail_get(conversation, deadline).await?;
     let Some(tail) = tail else {
         return app.store.timer_clear(conversation, seen, deadline).await;
     };
+    let service = tail.header.service;
+    let settings = app.store.settings_get(&[service], deadline).await?;
     let fresh = app.fresh();
     let cause = Cause {
         fresh: &fresh,
-        settings: account.in_force(tail.header.service),
+        settings: settings.in_force(service).expect("the service was read"),
         source: Source::Timer,
         quiet: false,
     };

@@ -1,6 +1,6 @@
 //! Reads a look and the stretches of a log for consumers: settings, cursors and entries.
 
-use routing::{Consumer, ConversationSid, Cursor, Entry, Limits, Look, gapless};
+use routing::{Consumer, ConversationSid, Cursor, Entry, Limits, Look, Settings, gapless};
 
 use crate::Store;
 use crate::attempt::Deadline;
@@ -13,7 +13,8 @@ use crate::key;
 const CURSORS_MAX: i32 = 14;
 
 impl Store {
-    /// Settings, cursors and the newest entries, read side by side.
+    /// Settings, cursors and the newest entries, read side by side; then the conversation's service, if its endpoint is
+    /// owed entries.
     pub async fn look(
         &self,
         conversation: ConversationSid,
@@ -33,11 +34,16 @@ impl Store {
         )?;
         let mut newest = entries(newest)?;
         newest.reverse();
-        Ok(Look {
-            account,
+        let mut look = Look {
+            settings: Settings::new(account, Vec::new()),
             cursors,
             newest,
-        })
+        };
+        if let Some(sid) = look.service_needed() {
+            let service = self.conversation_service_get(sid, deadline).await?;
+            look.settings.insert(sid, service);
+        }
+        Ok(look)
     }
 
     async fn cursors_get(

@@ -10,6 +10,9 @@ use crate::error::StoreError;
 use crate::item::{self, Id, TimersWire, id, is_false};
 use crate::key::Key;
 
+/// Scope (0: the account's settings, 1: the service's), generation, since.
+type PostWire = (u8, u64, u64);
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct HeaderWire {
     #[serde(rename = "s")]
@@ -31,9 +34,10 @@ pub(crate) struct HeaderWire {
     last_activity_ms: i64,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     timers: Option<TimersWire>,
-    /// Scope (0: the account's settings, 1: the service's), generation, since.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
-    post: Option<(u8, u64, u64)>,
+    post: Option<PostWire>,
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    posts_before: Vec<PostWire>,
     #[serde(rename = "z", default, skip_serializing_if = "is_false")]
     terminal: bool,
 }
@@ -57,9 +61,8 @@ impl HeaderWire {
             event_number: header.event_number,
             last_activity_ms: header.last_activity.as_millisecond(),
             timers: item::timers_wire(header.timers),
-            post: header
-                .post
-                .map(|post| (scope_code(post.scope), post.generation, post.since)),
+            post: header.post.map(post_wire),
+            posts_before: header.posts_before.iter().copied().map(post_wire).collect(),
             terminal: header.terminal,
         }
     }
@@ -73,14 +76,6 @@ impl HeaderWire {
                 pair: item::pair(key, &address, &proxy)?,
             });
         }
-        let post = match self.post {
-            Some((scope, generation, since)) => Some(PostWebhook {
-                scope: self::scope(key, scope)?,
-                generation,
-                since,
-            }),
-            None => None,
-        };
         Ok(Header {
             state: item::state(key, self.state)?,
             service: ConversationServiceSid::from_bytes(self.service.into_array()),
@@ -91,10 +86,27 @@ impl HeaderWire {
             event_number: self.event_number,
             last_activity: item::time(key, self.last_activity_ms)?,
             timers: item::timers(self.timers),
-            post,
+            post: self.post.map(|wire| post(key, wire)).transpose()?,
+            posts_before: self
+                .posts_before
+                .into_iter()
+                .map(|wire| post(key, wire))
+                .collect::<Result<_, _>>()?,
             terminal: self.terminal,
         })
     }
+}
+
+fn post_wire(post: PostWebhook) -> PostWire {
+    (scope_code(post.scope), post.generation, post.since)
+}
+
+fn post(key: &Key, (scope, generation, since): PostWire) -> Result<PostWebhook, StoreError> {
+    Ok(PostWebhook {
+        scope: self::scope(key, scope)?,
+        generation,
+        since,
+    })
 }
 
 fn scope_code(scope: SettingsScope) -> u8 {

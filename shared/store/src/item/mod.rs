@@ -20,6 +20,7 @@ pub(crate) mod account;
 pub(crate) mod address_configuration;
 pub(crate) mod binding;
 pub(crate) mod claim;
+pub(crate) mod conversation_service;
 pub(crate) mod cursor;
 pub(crate) mod entry;
 pub(crate) mod header;

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use routing::{
     AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
     AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
-    ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event, EventName, ForwardState,
-    Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Key, Media, MediaSid, Message,
-    MessageKey, MessageSid, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid,
-    OnTimeout, Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PostWebhook,
-    RawForm, Reason, Revision, Rule, SettingsScope, Snapshot, Source, State, Target, Timers,
-    Unreadable, UnreadableKey, WebhookUrl, Webhooks, Why,
+    ConversationService, ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event,
+    EventName, ForwardState, Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Key, Media,
+    MediaSid, Message, MessageKey, MessageSid, MessagingServiceSid, Metadata, Method,
+    NumberSettings, NumberSid, OnTimeout, Outbound, OutboundState, Outcome, Pair, Participant,
+    ParticipantSid, PostWebhook, RawForm, Reason, Revision, Rule, SettingsScope, Snapshot, Source,
+    State, Target, Timers, Unreadable, UnreadableKey, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -72,6 +72,11 @@ fn header(channel: &str) -> Header {
             generation: 12,
             since: 10_001,
         }),
+        posts_before: vec![PostWebhook {
+            scope: SettingsScope::Service,
+            generation: 3,
+            since: 9_001,
+        }],
         terminal: false,
     }
 }
@@ -448,6 +453,33 @@ fn every_record_comes_back_as_it_was() {
 #[test]
 fn every_setting_comes_back_as_it_was() {
     let url = |text| Some(WebhookUrl::parse(text).unwrap());
+    let webhooks = Webhooks {
+        method: Method::Get,
+        filters: Some(vec![
+            EventName::OnMessageAdd,
+            EventName::OnConversationAdded,
+        ]),
+        pre_url: url("https://example.com/pre"),
+        post_url: url("https://example.com/post"),
+        pre_generation: 2,
+        post_generation: 3,
+        on_timeout: OnTimeout::Reject,
+        target_flex: true,
+    };
+    let service = ConversationService {
+        sid: ConversationServiceSid::from_bytes([5; 16]),
+        version: 3,
+        friendly_name: "support".to_owned(),
+        webhooks: webhooks.clone(),
+        reachability_enabled: true,
+        date_created: at(1),
+        date_updated: at(2),
+    };
+    let item = item::conversation_service::to_item(&service, 3).unwrap();
+    assert_eq!(
+        item::conversation_service::from_item(item).unwrap(),
+        service
+    );
     for settings in [
         AccountSettings {
             version: 1,
@@ -455,19 +487,8 @@ fn every_setting_comes_back_as_it_was() {
         },
         AccountSettings {
             version: 9,
-            webhooks: Webhooks {
-                method: Method::Get,
-                filters: Some(vec![
-                    EventName::OnMessageAdd,
-                    EventName::OnConversationAdded,
-                ]),
-                pre_url: url("https://example.com/pre"),
-                post_url: url("https://example.com/post"),
-                pre_generation: 2,
-                post_generation: 3,
-                on_timeout: OnTimeout::Reject,
-                target_flex: true,
-            },
+            default_service: ConversationServiceSid::from_bytes([5; 16]),
+            webhooks: webhooks.clone(),
             timers: Timers {
                 inactive_s: Some(60),
                 closed_s: None,

@@ -1,10 +1,12 @@
-//! Calls, filters, and the webhooks of one conversation.
+//! Calls, filters, and webhooks: the account's and a service's, and those of one conversation.
 
-use routing::{Call, EventName, Method, ScopedTarget, ScopedWebhook, WebhookUrl};
-use serde::Serialize;
+use routing::{
+    Call, EventName, Method, OnTimeout, ScopedTarget, ScopedWebhook, WebhookUrl, Webhooks,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::item::{self, Item};
+use crate::item::{self, Item, is_false};
 use crate::key::{self, Key};
 
 /// URL, and whether it is called with GET.
@@ -37,6 +39,54 @@ pub(crate) fn filters(key: &Key, wire: Vec<String>) -> Result<Vec<EventName>, St
         EventName::parse(text).ok_or_else(|| item::corrupt(key, format!("no event {text}")))
     };
     wire.iter().map(name).collect()
+}
+
+/// The webhooks of the account or of a service.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct WebhooksWire {
+    #[serde(default, skip_serializing_if = "is_false")]
+    get: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filters: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pre_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    post_url: Option<String>,
+    pre_generation: u64,
+    post_generation: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    reject_on_timeout: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    target_flex: bool,
+}
+
+pub(crate) fn webhooks_wire(webhooks: &Webhooks) -> WebhooksWire {
+    WebhooksWire {
+        get: webhooks.method == Method::Get,
+        filters: webhooks.filters.as_deref().map(filters_wire),
+        pre_url: webhooks.pre_url.as_ref().map(ToString::to_string),
+        post_url: webhooks.post_url.as_ref().map(ToString::to_string),
+        pre_generation: webhooks.pre_generation,
+        post_generation: webhooks.post_generation,
+        reject_on_timeout: webhooks.on_timeout == OnTimeout::Reject,
+        target_flex: webhooks.target_flex,
+    }
+}
+
+pub(crate) fn webhooks(key: &Key, wire: WebhooksWire) -> Result<Webhooks, StoreError> {
+    Ok(Webhooks {
+        method: if wire.get { Method::Get } else { Method::Post },
+        filters: wire.filters.map(|names| filters(key, names)).transpose()?,
+        pre_url: wire.pre_url.map(|text| url(key, &text)).transpose()?,
+        post_url: wire.post_url.map(|text| url(key, &text)).transpose()?,
+        pre_generation: wire.pre_generation,
+        post_generation: wire.post_generation,
+        on_timeout: match wire.reject_on_timeout {
+            true => OnTimeout::Reject,
+            false => OnTimeout::Publish,
+        },
+        target_flex: wire.target_flex,
+    })
 }
 
 #[derive(Serialize)]

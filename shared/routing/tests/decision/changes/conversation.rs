@@ -9,7 +9,7 @@ fn a_conversation_is_made_with_the_timers_it_is_given_or_the_accounts() {
         Some(PreActionReply {
             event: PreActionEvent::ConversationAdd,
             conversation: None,
-            generation: 1,
+            webhook: first_webhook(),
             result,
         })
     };
@@ -160,10 +160,10 @@ fn a_deleted_conversation_ends_in_a_terminal_slot_and_is_purged_a_day_later() {
 #[test]
 fn the_sweep_closes_what_is_past_its_closing_time_and_nothing_else() {
     let close = |tail: &Tail, now| {
-        let (account, fresh) = (account(), fresh(9, 0, at(now)));
+        let (settings, fresh) = (settings(account()), fresh(9, 0, at(now)));
         let cause = Cause {
             fresh: &fresh,
-            settings: account.in_force(tail.header.service),
+            settings: settings.in_force(tail.header.service).unwrap(),
             source: Source::Timer,
             quiet: false,
         };
@@ -247,7 +247,7 @@ fn an_event_tells_the_conversation_as_it_is_after_the_change() {
 
 #[test]
 fn a_name_that_another_conversation_has_is_refused() {
-    let mut facts = ChangeFacts::new(account(), None, ());
+    let mut facts = ChangeFacts::new(settings(account()), None, ());
     let wish = NewConversation {
         messaging_service: MessagingServiceSid::DEFAULT,
         friendly_name: None,

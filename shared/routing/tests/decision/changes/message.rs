@@ -18,7 +18,7 @@ fn a_posted_message_takes_a_slot_and_wakes_what_is_parked() {
         Some(PreActionReply {
             event: PreActionEvent::MessageAdd,
             conversation: Some(conversation(by)),
-            generation: 1,
+            webhook: first_webhook(),
             result,
         })
     };

@@ -141,17 +141,35 @@ fn a_pre_action_webhook_is_asked_once_about_each_event_it_wants() {
 }
 
 #[test]
+fn a_services_webhooks_replace_the_accounts() {
+    let asked = |case: &Case| match case.decide() {
+        Decision::Ask(call) => (call.call.url.to_string(), call.webhook),
+        other => panic!("{other:?}"),
+    };
+    let own = PreActionWebhook {
+        scope: SettingsScope::Service,
+        ..first_webhook()
+    };
+    let case = Case::bound().asks(None).service_asks();
+    assert_eq!(asked(&case), ("https://example.com/own".to_owned(), own));
+    // The reply of the account's webhook does not hold for the service's.
+    let published = || PreActionResult::Publish(PreActionEdits::default());
+    let replied = case.replied(PreActionEvent::MessageAdd, Some(1), 1, published());
+    assert_eq!(asked(&replied), ("https://example.com/own".to_owned(), own));
+}
+
+#[test]
 fn a_pre_action_webhook_gets_the_proposed_change() {
     let asked = |case: Case| match case.decide() {
         Decision::Ask(call) => *call,
         other => panic!("{other:?}"),
     };
     let mut case = Case::bound().asks(None);
-    case.facts.account.webhooks.on_timeout = OnTimeout::Reject;
+    case.facts.settings.account.webhooks.on_timeout = OnTimeout::Reject;
     let expected = PreActionCall {
         event: PreActionEvent::MessageAdd,
         conversation: Some(conversation(1)),
-        generation: 1,
+        webhook: first_webhook(),
         call: call("https://example.com/pre"),
         on_timeout: OnTimeout::Reject,
         proposal: PreActionProposal::Message {

@@ -110,18 +110,22 @@ impl Building {
 
     fn play<T>(
         &mut self,
-        decide: impl FnOnce(&Table, AccountSettings, ChangeRequest) -> Decision<T>,
+        decide: impl FnOnce(&Table, Settings, ChangeRequest) -> Decision<T>,
     ) -> ConversationSid {
         self.changes += 1;
         let fresh = fresh(self.changes, 0, at(0));
         let request = ChangeRequest {
             fresh: &fresh,
             now: fresh.now,
-            service: ConversationServiceSid::DEFAULT,
+            service: None,
             quiet: !self.loud,
             reply: None,
         };
-        let Decision::Do(plan) = decide(&self.table, self.account.clone(), request) else {
+        let Decision::Do(plan) = decide(
+            &self.table,
+            support::settings(self.account.clone()),
+            request,
+        ) else {
             panic!("the beginning of a table is a plan");
         };
         self.table.play(plan.writes);
@@ -134,8 +138,8 @@ impl Building {
             inactive_s: closed_s.and(TIMERS.inactive_s),
             ..new_conversation(None)
         };
-        self.play(|_, account, request| {
-            conversation::create(&new, &ChangeFacts::new(account, None, ()), request)
+        self.play(|_, settings, request| {
+            conversation::create(&new, &ChangeFacts::new(settings, None, ()), request)
         })
     }
 
@@ -145,14 +149,14 @@ impl Building {
             pair: consumer.map(pair),
             attributes: "{}".to_owned(),
         };
-        self.play(|table, account, request| {
+        self.play(|table, settings, request| {
             let own = AddFacts {
                 address_is_ours: false,
                 proxy_is_ours: true,
             };
             participant::add(
                 &new,
-                &ChangeFacts::new(account, table.tail(to), own),
+                &ChangeFacts::new(settings, table.tail(to), own),
                 request,
             )
         });
@@ -164,10 +168,10 @@ impl Building {
             body: "first".to_owned(),
             attributes: "{}".to_owned(),
         };
-        self.play(|table, account, request| {
+        self.play(|table, settings, request| {
             message::post(
                 &new,
-                &ChangeFacts::new(account, table.tail(to), None),
+                &ChangeFacts::new(settings, table.tail(to), None),
                 request,
             )
         });
@@ -178,9 +182,9 @@ impl Building {
             state: Some(State::Inactive),
             ..ConversationEdit::default()
         };
-        self.play(|table, account, request| {
+        self.play(|table, settings, request| {
             let metadata = table.metadata(conversation).cloned();
-            let facts = ChangeFacts::new(account, table.tail(conversation), metadata);
+            let facts = ChangeFacts::new(settings, table.tail(conversation), metadata);
             conversation::update(&edit, &facts, request)
         });
     }
