@@ -5,8 +5,8 @@
 
 use axum::http::StatusCode;
 use routing::{
-    Channel, ConversationServiceSid, ConversationSid, Participant, ParticipantSid, Refusal, Timers,
-    UrlError, WebhookUrl,
+    Channel, ConversationServiceSid, ConversationSid, Message, Metadata, Participant,
+    ParticipantSid, Refusal, Timers, UrlError, WebhookUrl,
 };
 use serde_json::json;
 use service::attributes::AttributesError;
@@ -79,6 +79,8 @@ pub(crate) const MESSAGING_SERVICE: Problem = bad_request(
     "Messaging Service SID is malformed or unknown: there is only the default one",
 );
 
+const _: () =
+    assert!(Metadata::NAME_CHARACTERS_MAX == 256 && Participant::IDENTITY_CHARACTERS_MAX == 256);
 pub(crate) const FRIENDLY_NAME_TOO_LONG: Problem =
     bad_request(50003, "FriendlyName is longer than 256 characters");
 pub(crate) const UNIQUE_NAME_TOO_LONG: Problem =
@@ -160,6 +162,8 @@ const WHATSAPP_PROXY_NOT_OURS: Problem = bad_request(
 pub(crate) const IDENTITY_AND_ADDRESS: Problem =
     bad_request(50451, "Give either Identity or Address, not both");
 
+const _: () =
+    assert!(Message::AUTHOR_CHARACTERS_MAX == 256 && Message::BODY_REST_CHARACTERS_MAX == 1_600);
 pub(crate) const AUTHOR_TOO_LONG: Problem =
     bad_request(50310, "Author is longer than 256 characters or 1,000 bytes");
 pub(crate) const BODY_MISSING: Problem = bad_request(50503, "Body must not be empty");

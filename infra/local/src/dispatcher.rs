@@ -178,7 +178,7 @@ impl Rest {
         asks
     }
 
-    /// How far behind now a sweep ends that is to begin now, if one is.
+    /// How old a change must be for the sweep that begins now. `None`: no sweep begins now.
     fn sweep_distance(&self) -> Option<Duration> {
         let Some(last) = self.last_swept else {
             // This process has written nothing yet, so no ring can still be on its way.

@@ -109,7 +109,8 @@ impl<'a> Draft<'a> {
         releases
     }
 
-    /// The write that lets the timer follow the header, where the next instant may have moved nearer.
+    /// The write that sets the timer to the header's next instant, or deletes it. A change needs it if this instant may be
+    /// nearer than before.
     pub(crate) fn timer(&self) -> Option<Write> {
         let conversation = self.conversation;
         match (self.due_before, self.header.due()) {

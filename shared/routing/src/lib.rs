@@ -17,6 +17,7 @@
 mod account;
 mod address;
 mod address_configuration;
+mod after_conflict;
 mod binding;
 mod cause;
 pub mod change;
@@ -34,7 +35,7 @@ mod header;
 mod inbound;
 mod journal;
 mod key;
-mod learn;
+
 mod message;
 mod messaging_service;
 mod metadata;
@@ -60,6 +61,7 @@ mod why;
 pub use account::{AccountSettings, OnTimeout, Webhooks};
 pub use address::{Address, AddressError, Channel};
 pub use address_configuration::{AddressConfiguration, AutoCreation, AutoCreationKind};
+pub use after_conflict::Next;
 pub use binding::Binding;
 pub use cause::{Cause, Fresh};
 pub use change::facts::{ChangeFacts, ChangeRequest, Obstacle};
@@ -86,7 +88,7 @@ pub use header::{Header, HeldPair, PostWebhook};
 pub use inbound::{CarrierName, Inbound, Media, MessageKey};
 pub use journal::{ForwardState, JournalEntry, Journaled, Outcome, Target};
 pub use key::Key;
-pub use learn::Next;
+
 pub use message::{Message, Revision};
 pub use messaging_service::MessagingService;
 pub use metadata::Metadata;

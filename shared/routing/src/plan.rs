@@ -123,7 +123,7 @@ pub enum Condition {
     /// There, in this version.
     Version(u64),
     Exists,
-    /// The slot that goes with it decides.
+    /// No condition of its own: the plan also appends an entry, and that slot's condition decides for both.
     None,
 }
 

@@ -3,9 +3,9 @@
 //! A request decides again after each failed plan. Its facts tell what stands in the table; its progress tells what its
 //! own earlier plans may still do.
 
+use crate::after_conflict::Next;
 use crate::conflict::Conflict;
 use crate::entry::Entry;
-use crate::learn::Next;
 use crate::plan::Write;
 use crate::sid::{ChangeId, ConversationSid};
 

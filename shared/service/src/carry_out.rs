@@ -7,6 +7,7 @@
 //! The cast: [`Task`] is what a message and a REST change do differently; [`carry_out`] is the loop.
 
 use std::error::Error;
+use std::time::Instant;
 
 use routing::{
     Conflict, ConversationSid, Decision, Fresh, Key, Next, Plan, PreActionCall, PreActionReply,
@@ -15,7 +16,7 @@ use routing::{
 use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
-use crate::change_by_timer::log_change_by_timer;
+use crate::log_change_by_timer::log_change_by_timer;
 
 /// A message to receive, or a REST change to make.
 pub(crate) trait Task {
@@ -105,10 +106,13 @@ async fn decide_until_done<K: Task>(
     let mut facts = task.gather().await?;
     let mut reply = None;
     let mut rounds = 0;
+    // The time of a round's own calls of the table, without those of a webhook.
+    let mut began = Instant::now();
     loop {
         let next = match task.decide(&facts, &fresh, reply.as_ref()) {
             Decision::Ask(call) => {
                 reply = Some(task.ask(&call, &fresh).await?);
+                began = Instant::now();
                 if K::GATHERS_AFTER_REPLY
                     && let Some(outcome) =
                         gather_again(app, task, &mut facts, progress, deadline).await?
@@ -158,7 +162,8 @@ async fn decide_until_done<K: Task>(
             continue;
         }
         rounds += 1;
-        store::pause(rounds, deadline).await;
+        store::pause_after(rounds, began.elapsed(), deadline).await;
+        began = Instant::now();
         if deadline.passed() {
             return Err(Contended.into());
         }

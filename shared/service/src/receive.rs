@@ -12,8 +12,8 @@ use routing::{
 use store::{Deadline, StoreError};
 
 use crate::carry_out::{Contended, Task, carry_out};
-use crate::change_by_timer::log_change_by_timer;
 use crate::forward::{ReplyUse, forward, note};
+use crate::log_change_by_timer::log_change_by_timer;
 use crate::pre_action::call_pre_action_webhook;
 use crate::{App, ErrorChain};
 

@@ -72,19 +72,27 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse
     }
 }
 
-/// The longest pauses, in milliseconds. Each pause is a random part of its window, so that rivals spread out. The first
-/// window is enough for two rivals; the last gives each of two hundred rivals a turn on a log that takes a hundred changes
-/// a second.
-const PAUSE_WINDOWS_MS: [u64; 6] = [10, 30, 90, 270, 810, 2_430];
+/// The longest pauses, in turns of a rival. Each pause is a random part of its window, so that rivals spread out. The first
+/// window is enough for two rivals; the last gives each of two hundred rivals a turn.
+const PAUSE_WINDOWS: [u32; 6] = [1, 3, 9, 27, 81, 243];
+/// A turn on a log that takes a hundred changes a second. On a slower table each rival needs more time, and so does the
+/// spread of all rivals: if windows do not grow with it, more and more of them meet.
+const TURN_MIN: Duration = Duration::from_millis(10);
 
 /// Waits before attempt number `attempt` (from 1), and leaves time for it.
 pub async fn pause(attempt: u32, deadline: Deadline) {
-    let last = PAUSE_WINDOWS_MS.len() - 1;
+    pause_after(attempt, TURN_MIN, deadline).await;
+}
+
+/// As [`pause`]. `took`: how long the attempt before this one took, which is a rival's turn.
+pub async fn pause_after(attempt: u32, took: Duration, deadline: Deadline) {
+    let last = PAUSE_WINDOWS.len() - 1;
     let index = usize::try_from(attempt.saturating_sub(1))
         .unwrap_or(last)
         .min(last);
-    let left_ms = u64::try_from(deadline.remaining().as_millis()).unwrap_or(u64::MAX);
-    let window_ms = PAUSE_WINDOWS_MS[index].min(left_ms / 2).max(1);
+    let window = took.max(TURN_MIN).saturating_mul(PAUSE_WINDOWS[index]);
+    let window = window.min(deadline.remaining() / 2);
+    let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
     let random = getrandom::u64().unwrap_or(u64::MAX / 2);
     tokio::time::sleep(Duration::from_millis(1 + random % window_ms).min(deadline.remaining()))
         .await;

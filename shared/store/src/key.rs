@@ -81,7 +81,7 @@ pub(crate) fn identity(conversation_sid: ConversationSid, identity: &str) -> Key
     key(conversation(conversation_sid), format!("I#{identity}"))
 }
 
-/// A group's addresses are the key itself, at most 341 bytes: no hash, so no collision.
+/// A group's addresses are the key itself, at most 541 bytes of DynamoDB's 2,048: no hash, so no collision.
 pub(crate) fn binding(held: &routing::Key) -> Key {
     match held {
         routing::Key::Pair(pair) => key(format!("B#{}", pair.address()), pair.proxy().to_string()),
@@ -259,7 +259,7 @@ pub(crate) fn time_partition(at: Timestamp, shard: u8) -> String {
     format!("T#{}#{shard:02}", at.strftime("%Y-%m-%d"))
 }
 
-/// The other side's messages by time.
+/// The messages of an outside address by time.
 pub(crate) fn by_outside_address(address: &Address, at: Timestamp) -> IndexKey {
     index(format!("O#{address}"), millisecond(at))
 }

@@ -8,7 +8,7 @@
 //! CH conversation, MB participant, IS conversation service, WH webhook, SM carrier message; `#16` is spread over 16
 //! partitions by a hash. Every item carries a version, `v`.
 //!
-//! | item | pk / sk | GSI1: lists, time, due work | GSI2: the other side |
+//! | item | pk / sk | GSI1: lists, time, due work | GSI2: by outside address or identity |
 //! |---|---|---|---|
 //! | binding of a pair | `B#address` / `proxy` | – | `X#proxy#16` / address |
 //! | binding of a group | `G#address,…` / `B` | – | – |
@@ -93,7 +93,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 
-pub use attempt::{Deadline, pause};
+pub use attempt::{Deadline, pause, pause_after};
 pub use commit::CommitError;
 pub use conversations::{ConversationFilter, View};
 pub use due::Due;

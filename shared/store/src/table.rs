@@ -27,7 +27,7 @@ pub const GSI1: Index = Index {
     partition_key: "gp",
     sort_key: "gs",
 };
-/// The other side's address, and identities.
+/// By outside address, and by identity.
 pub const GSI2: Index = Index {
     name: "GSI2",
     partition_key: "xp",

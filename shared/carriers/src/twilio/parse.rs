@@ -31,9 +31,10 @@ pub(crate) enum ParseError {
 
 /// Twilio's bound on the media of one message.
 const MEDIA_MAX: usize = 10;
-/// The numbered recipients of one message. Each names one address of the group, and a carrier may also list the sender
-/// and the receiver, so there are at most as many as a group has addresses.
-const RECIPIENTS_MAX: usize = GROUP_ADDRESSES_MAX;
+/// The numbered recipients of one message. Twilio documents no bound; ours is larger than any group, so that a message of
+/// a larger group is read too, and goes to the number's own webhook.
+const RECIPIENTS_MAX: usize = 100;
+const _: () = assert!(RECIPIENTS_MAX > GROUP_ADDRESSES_MAX);
 /// Names and values of [`Inbound::extra`] together. Twilio documents no bound; ours is a choice: the journal keeps all of
 /// them, in an item that also holds the body and the media.
 const EXTRA_BYTES_MAX: usize = 128 * 1024;

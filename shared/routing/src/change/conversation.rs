@@ -41,7 +41,8 @@ pub struct ConversationEdit {
     pub closed_s: Option<u64>,
 }
 
-/// A deleted conversation is purged no sooner than this: no request lasts so long that its view of the log is as old.
+/// A deleted conversation is purged at the earliest so long after its deletion. No request lasts as long, so no writer
+/// still holds a view of the log from before the deletion.
 const PURGE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// The timer in seconds that a wish sets.

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::after_conflict::Next;
 use crate::binding::Binding;
 use crate::cause::{Cause, Fresh};
 use crate::conflict::{Conflict, Found};
 use crate::decision::Halt;
 use crate::expiry::close_expired;
-use crate::learn::Next;
 use crate::plan::{Plan, Write};
 use crate::pre_action::PreActionReply;
 use crate::refusal::Refusal;

@@ -1,8 +1,8 @@
 //! Consumers with several recipients: each entry goes to all of its recipients at once. A recipient that fails gets
 //! its own lane, from its first unfinished slot, and the others do not wait for it.
 //!
-//! First come the recipients that keep up, then the lanes that are due. A recipient in a lane waits, for what comes
-//! meanwhile, no longer than [`LANE_TIME_MAX`] and one attempt.
+//! First come the recipients that keep up, then the lanes that are due. A lane lasts at most
+//! [`LANE_TIME_MAX`] and one attempt; then the recipients that keep up get the entries that came during the lane.
 
 use std::time::Duration;
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 /// minute at most. Every run that could have dealt with the change is over. And a forward that is still pending has no
 /// result that is yet to come.
 pub const SWEEP_DISTANCE: Duration = Duration::from_secs(300);
-/// How long a run may last, all its attempts included. Shorter than [`SWEEP_DISTANCE`]: a run must not clear a due time
-/// because of which the sweep left a cursor alone.
+/// How long a run may last, all its attempts included. Shorter than [`SWEEP_DISTANCE`]: the sweep passes by a cursor that
+/// has a due time, so no run that began before the change may clear this due time after the sweep.
 pub const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long one attempt at one recipient may take.
 pub const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
@@ -26,8 +26,8 @@ pub(crate) const LANE_TIME_MAX: Duration = Duration::from_secs(20);
 pub struct Limits {
     /// How often a run looks for more. The rest is due for the next run.
     pub looks_max: u32,
-    /// How many slots that owe nothing a cursor may lag behind before it is moved for that alone: to move it costs a
-    /// write, not to move it a longer read.
+    /// A cursor that lags behind by more slots than this is moved, though none of them owes it anything. To move the
+    /// cursor costs a write; to leave it makes each later read longer.
     pub idle_slots_max: u64,
     /// How many of the newest items of a log a look reads. As a rule they are all that a consumer has not passed, and
     /// still one read unit or two.
@@ -87,9 +87,9 @@ impl Looks {
         }
     }
 
-    /// Whether the run works on the look that it has just taken. It always works on its first. Else its looks or its
-    /// time are used up, and the run ends: it makes the consumer due if the consumer [lags](super::lag), because rings
-    /// that came meanwhile left the cursor to this run.
+    /// Whether the run works on the look that it has just taken. It always works on its first. If not, its looks or its
+    /// time are used up, and the run ends. Rings that came during the run left the cursor to it, so it makes the
+    /// consumer due if the consumer [lags](super::lag).
     pub fn allows_another(&mut self, moment: Moment) -> bool {
         let allowed = self.count == 0 || self.count < self.max && moment.has_time();
         self.count += 1;

@@ -9,8 +9,8 @@
 //! 4. [`Then`] says whether the run looks again. [`Looks`](super::limits::Looks) bounds how often.
 //!
 //! The reasons behind the order: with its last move a run gives the lease back, and only *then* does it read the end of
-//! the log once more. A ring that finds the cursor leased leaves it to that run; without the last look, an entry that
-//! commits while the run leaves would wait for the sweep.
+//! the log once more. A ring that finds the cursor leased does nothing. Without the last look, an entry that commits
+//! while the run ends would wait for the sweep.
 
 use jiff::Timestamp;
 

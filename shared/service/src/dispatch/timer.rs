@@ -6,7 +6,7 @@ use routing::{Cause, ConversationSid, Source, close_expired, park_idle};
 use store::{CommitError, Deadline, StoreError};
 
 use crate::App;
-use crate::change_by_timer::log_change_by_timer;
+use crate::log_change_by_timer::log_change_by_timer;
 
 /// Closes or parks the conversation, if the tail of its log says that this is due. `seen`: the time to which the timer was set.
 pub(super) async fn fire(
