@@ -12,6 +12,7 @@
 mod addresses;
 mod authentication;
 mod auto_creation;
+mod bindings;
 mod codes;
 mod configuration;
 mod conversation_services;
@@ -54,6 +55,7 @@ pub struct Admin {
 pub fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     let of_account = Router::new()
+        .route("/crosspoint/v1/Bindings", get(bindings::list))
         .route(
             "/v1/Services",
             get(conversation_services::list).post(conversation_services::create),

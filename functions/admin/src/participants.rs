@@ -143,7 +143,7 @@ fn wish_of(parameters: &Parameters) -> Result<NewParticipant, Problem> {
     })
 }
 
-fn pair_of(address: &str, proxy: &str) -> Result<Pair, Problem> {
+pub(crate) fn pair_of(address: &str, proxy: &str) -> Result<Pair, Problem> {
     let address = phone::address(address).filter(|address| address.can_receive());
     let address = address.ok_or(codes::ADDRESS_INVALID)?;
     let proxy = phone::address(proxy).filter(|proxy| proxy.can_receive());

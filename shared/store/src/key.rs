@@ -81,10 +81,25 @@ pub(crate) fn identity(conversation_sid: ConversationSid, identity: &str) -> Key
     key(conversation(conversation_sid), format!("I#{identity}"))
 }
 
+const BINDINGS: &str = "B#";
+
+/// The pairs of an outside address.
+pub(crate) fn bindings_of_address(address: &Address) -> String {
+    format!("{BINDINGS}{address}")
+}
+
+/// The outside address in such a partition key.
+pub(crate) fn parse_bindings(pk: &str) -> Option<&str> {
+    pk.strip_prefix(BINDINGS)
+}
+
 /// A group's addresses are the key itself, at most 541 bytes of DynamoDB's 2,048: no hash, so no collision.
 pub(crate) fn binding(held: &routing::Key) -> Key {
     match held {
-        routing::Key::Pair(pair) => key(format!("B#{}", pair.address()), pair.proxy().to_string()),
+        routing::Key::Pair(pair) => {
+            let partition = bindings_of_address(pair.address());
+            key(partition, pair.proxy().to_string())
+        }
         routing::Key::Group(group) => {
             let addresses: Vec<_> = group.addresses().iter().map(Address::to_string).collect();
             key(format!("G#{}", addresses.join(",")), "B")
@@ -345,9 +360,14 @@ pub(crate) fn conversation_position(created: Timestamp, sid: Option<Conversation
 pub(crate) fn by_proxy(held: &Pair) -> IndexKey {
     let address = held.address().to_string();
     index(
-        format!("X#{}#{:02}", held.proxy(), shard(address.as_bytes())),
+        bindings_of_proxy(held.proxy(), shard(address.as_bytes())),
         address,
     )
+}
+
+/// One of the lists of the pairs with one of our addresses.
+pub(crate) fn bindings_of_proxy(proxy: &Address, shard: u8) -> String {
+    format!("X#{proxy}#{shard:02}")
 }
 
 /// Participants by their address, over all conversations.

@@ -61,10 +61,12 @@
 //! | the clock, with nothing to do | 11 | 16 reads, 64 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |
 //! | a page of messages | 1 | by size | – |
+//! | a page of bindings | 2; of our address 3 | by size, then one read a row; of our address 16 queries of the index first | – |
 //! | conversations of an address | 3 | by size | – |
 
 mod account;
 mod attempt;
+mod bindings;
 mod commit;
 mod conversation_services;
 mod conversations;
@@ -94,6 +96,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 
 pub use attempt::{Deadline, pause, pause_after};
+pub use bindings::{BindingFilter, BindingView};
 pub use commit::CommitError;
 pub use conversations::{ConversationFilter, View};
 pub use due::Due;

@@ -72,6 +72,7 @@ pub enum ListKind {
     Messages,
     Participations,
     Settings,
+    Bindings,
 }
 
 impl ListKind {
@@ -82,6 +83,7 @@ impl ListKind {
             ListKind::Messages => "m:",
             ListKind::Participations => "a:",
             ListKind::Settings => "s:",
+            ListKind::Bindings => "b:",
         }
     }
 }
@@ -132,7 +134,7 @@ impl IndexRow {
     }
 }
 
-fn key_of(item: &Item) -> Option<Key> {
+pub(crate) fn key_of(item: &Item) -> Option<Key> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     Some(Key {
         pk: text(PARTITION_KEY)?,

@@ -5,6 +5,7 @@
 extern crate tests;
 
 mod bad_input;
+mod bindings;
 mod budget;
 mod faults;
 mod forward;

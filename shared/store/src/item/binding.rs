@@ -1,6 +1,6 @@
 //! A binding: a key, and the conversation that holds it.
 
-use routing::{Binding, ConversationServiceSid, ConversationSid, ParticipantSid};
+use routing::{Binding, ConversationServiceSid, ConversationSid, Pair, ParticipantSid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -33,6 +33,13 @@ pub(crate) fn to_item(held: &routing::Key, binding: &Binding) -> Result<Item, St
         // A group is found by its whole set of addresses, so no index entry names it.
         routing::Key::Group(_) => item,
     })
+}
+
+/// The pair of a binding.
+pub(crate) fn pair(key: &Key) -> Result<Pair, StoreError> {
+    let address = key::parse_bindings(&key.pk);
+    let address = address.ok_or_else(|| item::corrupt(key, "no pair"))?;
+    item::pair(key, address, &key.sk)
 }
 
 pub(crate) fn from_item(item: Item) -> Result<Binding, StoreError> {
