@@ -126,6 +126,7 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
     let hook = Receiver::start(|_| Reply::new(200, "")).await;
     let (created, plain, forwarded) = ("+15550003001", OURS, "+15550003003");
+    let pooled = "+15550003004";
     let body = "x".repeat(480);
     system.autocreation(created).await;
     system.number(plain, &[]).await;
@@ -186,6 +187,10 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     });
     accepted(system.message(&next(), ADA, "+15550009999", &body).await);
     meter.note("unroutable", 3, 4.0, 1.0, 2.0);
+    pool(&system, pooled).await;
+    meter.reset();
+    accepted(system.message(&next(), ADA, pooled, &body).await);
+    meter.note("autocreation by a messaging service", 3, 6.0, 10.0, 5.0);
 
     system
         .post(
@@ -255,6 +260,24 @@ pub async fn outcomes(kind: EngineKind) -> Vec<Row> {
     hook.answer(|_| Reply::new(200, ""));
     leaving(&mut meter, &hook.url(), &body).await;
     meter.rows
+}
+
+/// Puts a new number into the pool of a new messaging service that autocreates.
+async fn pool(system: &TestSystem, number: &str) {
+    let unlocked = [("HandleInboundMessagesWithConversations", "true")];
+    system
+        .post("/v1/Configuration", &unlocked)
+        .await
+        .expect(200);
+    let services = "/messaging/v1/Services";
+    let service = system.post(services, &[("FriendlyName", "pool")]).await;
+    let path = format!(
+        "{services}/{}/PhoneNumbers",
+        text(&service.expect(201)["sid"])
+    );
+    let number = text(&system.number(number, &[]).await["sid"]);
+    let added = system.post(&path, &[("PhoneNumberSid", &number)]).await;
+    added.expect(201);
 }
 
 /// What leaves by itself, each time at the first attempt.

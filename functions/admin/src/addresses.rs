@@ -149,10 +149,11 @@ impl NamedConfiguration {
 
     async fn get(&self, request: &Request) -> Result<AddressConfiguration, Problem> {
         let store = &request.app().store;
-        let (_, found) = store
+        let receiver = store
             .receiver_get(&self.address, request.deadline())
             .await?;
-        found.filter(|found| self.is(found)).ok_or(codes::NOT_FOUND)
+        let found = receiver.configuration.filter(|found| self.is(found));
+        found.ok_or(codes::NOT_FOUND)
     }
 }
 

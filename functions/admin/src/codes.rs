@@ -55,6 +55,18 @@ const CONTENDED: Problem = Problem::new(
     20503,
     "Too many requests change the same thing at once; nothing was changed. Try again.",
 );
+const POOL_TAKEN: Problem = conflict(
+    21712,
+    "The number is in the sender pool of another Messaging Service",
+);
+const NUMBER_UNKNOWN: Problem = bad_request(
+    21711,
+    "The number is not one of this account: no number has this SID",
+);
+pub(crate) const DEFAULT_SERVICE_STAYS: Problem = conflict(
+    20409,
+    "The account's first Messaging Service can't be deleted",
+);
 const ADDRESS_TAKEN: Problem = conflict(20409, "A resource for this address already exists");
 
 pub(crate) const NOT_A_FORM: Problem = Problem::new(
@@ -74,10 +86,8 @@ pub(crate) const SERVICE_NOT_FOUND: Problem = Problem::new(
     50050,
     "Conversation service not found: there is only the default one",
 );
-pub(crate) const MESSAGING_SERVICE: Problem = bad_request(
-    50341,
-    "Messaging Service SID is malformed or unknown: there is only the default one",
-);
+pub(crate) const MESSAGING_SERVICE: Problem =
+    bad_request(50341, "Messaging Service SID is malformed or unknown");
 
 const _: () =
     assert!(Metadata::NAME_CHARACTERS_MAX == 256 && Participant::IDENTITY_CHARACTERS_MAX == 256);
@@ -307,6 +317,8 @@ impl From<Refusal> for Problem {
             Refusal::IdentityTaken => conflict(50433, "Participant already exists"),
             Refusal::NameTaken(holder) => name_taken(holder),
             Refusal::AddressTaken => ADDRESS_TAKEN,
+            Refusal::NumberUnknown => NUMBER_UNKNOWN,
+            Refusal::PoolTaken => POOL_TAKEN,
             Refusal::Rejected => Problem::new(
                 StatusCode::FORBIDDEN,
                 50056,
@@ -377,6 +389,8 @@ mod tests {
             (Refusal::AddressIsOurs, 400, 50407),
             (Refusal::ProxyIsNotOurs, 403, 50413),
             (Refusal::AddressTaken, 409, 20409),
+            (Refusal::NumberUnknown, 400, 21711),
+            (Refusal::PoolTaken, 409, 21712),
             (Refusal::Rejected, 403, 50056),
         ] {
             let problem = Problem::from(ChangeError::Refused(refusal));

@@ -1,11 +1,12 @@
-//! `/v1/Configuration`: the settings that a new conversation starts with.
+//! `/v1/Configuration`: the settings that a new conversation starts with, and the switch for autocreation by messaging
+//! services, which is Crosspoint's own here.
 
 use routing::{AccountSettings, MessagingServiceSid, Timers};
 use serde_json::{Value, json};
 use service::update_account;
 
 use crate::codes;
-use crate::named_services::{check_messaging_service, check_service_exists, conversation_service};
+use crate::named_services::{check_service_exists, conversation_service, messaging_service};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -20,7 +21,10 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let parameters = &request.parameters;
     let service = conversation_service(parameters.single("DefaultChatServiceSid")?)?;
-    check_messaging_service(parameters.single("DefaultMessagingServiceSid")?)?;
+    match messaging_service(parameters.single("DefaultMessagingServiceSid")?)? {
+        None | Some(MessagingServiceSid::DEFAULT) => {}
+        Some(_) => return Err(codes::MESSAGING_SERVICE),
+    }
     let inactive_s = timer_s(
         parameters,
         "DefaultInactiveTimer",
@@ -35,9 +39,11 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
         codes::CLOSED_TIMER,
         codes::CLOSED_TIMER_SHORT,
     )?;
+    let unlocked = parameters.boolean("HandleInboundMessagesWithConversations")?;
     check_service_exists(&request, service).await?;
     let edit = |settings: AccountSettings| AccountSettings {
         default_service: service.unwrap_or(settings.default_service),
+        autocreation_unlocked: unlocked.unwrap_or(settings.autocreation_unlocked),
         timers: Timers {
             inactive_s: inactive_s.unwrap_or(settings.timers.inactive_s),
             closed_s: closed_s.unwrap_or(settings.timers.closed_s),
@@ -71,6 +77,7 @@ fn configuration_json(request: &Request, settings: &AccountSettings) -> Value {
         "default_messaging_service_sid": MessagingServiceSid::DEFAULT.to_string(),
         "default_inactive_timer": settings.timers.inactive_s.map(timer::text),
         "default_closed_timer": settings.timers.closed_s.map(timer::text),
+        "handle_inbound_messages_with_conversations": settings.autocreation_unlocked,
         "url": request.url("/v1/Configuration"),
         "links": {
             "service": request.url(&format!("/v1/Services/{service}/Configuration")),

@@ -12,7 +12,7 @@ use store::{ConversationFilter, ListKind, View};
 
 use crate::codes;
 use crate::date;
-use crate::named_services::check_messaging_service;
+use crate::named_services::{check_messaging_service_exists, messaging_service};
 use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -70,8 +70,11 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let wish = ConversationWish::from_parameters(&request.parameters)?;
+    check_messaging_service_exists(&request, wish.messaging_service).await?;
     let new = NewConversation {
-        messaging_service: MessagingServiceSid::DEFAULT,
+        messaging_service: wish
+            .messaging_service
+            .unwrap_or(MessagingServiceSid::DEFAULT),
         friendly_name: wish.friendly_name.filter(|name| !name.is_empty()),
         unique_name: wish.unique_name,
         attributes: wish.attributes.unwrap_or_else(|| "{}".to_owned()),
@@ -95,7 +98,9 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let wish = ConversationWish::from_parameters(&request.parameters)?;
+    check_messaging_service_exists(&request, wish.messaging_service).await?;
     let edit = ConversationEdit {
+        messaging_service: wish.messaging_service,
         friendly_name: wish.friendly_name,
         unique_name: wish.unique_name,
         attributes: wish.attributes,
@@ -154,6 +159,7 @@ pub(crate) fn timers_json(view: &View) -> Value {
 
 /// What a request gives, to create a conversation or to update it; `None` leaves a property as it is.
 struct ConversationWish {
+    messaging_service: Option<MessagingServiceSid>,
     friendly_name: Option<String>,
     unique_name: Option<String>,
     attributes: Option<String>,
@@ -166,8 +172,8 @@ impl ConversationWish {
     fn from_parameters(parameters: &Parameters) -> Result<ConversationWish, Problem> {
         parameters.refuse_unsupported(&UNSUPPORTED)?;
         parameters.check_dates()?;
-        check_messaging_service(parameters.single("MessagingServiceSid")?)?;
         Ok(ConversationWish {
+            messaging_service: messaging_service(parameters.single("MessagingServiceSid")?)?,
             friendly_name: parameters.text(
                 "FriendlyName",
                 Metadata::NAME_CHARACTERS_MAX,
@@ -267,7 +273,6 @@ mod tests {
     fn every_wrong_parameter_has_its_code() {
         let sid = format!("UniqueName=CH{}", "a".repeat(32));
         let long = |name: &str, count| format!("{name}={}", "a".repeat(count));
-        let other_service = format!("MessagingServiceSid=MG{}", "0".repeat(32));
         let large = format!("Attributes={{\"a\":\"{}\"}}", "a".repeat(16 * 1024));
         for (body, code) in [
             (&*long("FriendlyName", 257), 50003),
@@ -281,7 +286,6 @@ mod tests {
             ("Timers.Closed=PT599S", 50376),
             ("Timers.Inactive=soon", 50379),
             ("Timers.Closed=P1M", 50380),
-            (&*other_service, 50341),
             ("MessagingServiceSid=x", 50341),
             ("Bindings.Email.Address=a%40example.com", 20001),
             ("FriendlyName=a&FriendlyName=b", 20001),

@@ -19,6 +19,7 @@ mod conversation_services;
 mod conversations;
 mod date;
 mod messages;
+mod messaging_services;
 mod named_services;
 mod numbers;
 mod paging;
@@ -26,6 +27,7 @@ mod parameters;
 mod participant_conversations;
 mod participants;
 mod phone;
+mod pools;
 mod problem;
 mod request;
 mod response;
@@ -93,6 +95,7 @@ pub fn router(admin: Admin) -> Router {
                 .delete(numbers::delete),
         );
     let api = of_account
+        .nest("/messaging/v1/Services", services_of_messaging())
         .nest("/v1", conversations_of_service())
         .nest(
             "/v1/Services/{ChatServiceSid}",
@@ -159,6 +162,45 @@ fn configuration_of_service() -> Router<Arc<Admin>> {
         .route(
             "/Configuration/Webhooks",
             get(webhooks::fetch_of_service).post(webhooks::update_of_service),
+        )
+}
+
+/// The messaging services and their sender pools.
+fn services_of_messaging() -> Router<Arc<Admin>> {
+    Router::new()
+        .route(
+            "/",
+            get(messaging_services::list).post(messaging_services::create),
+        )
+        .route(
+            "/{ServiceSid}",
+            get(messaging_services::fetch)
+                .post(messaging_services::update)
+                .delete(messaging_services::delete),
+        )
+        .route(
+            "/{ServiceSid}/PhoneNumbers",
+            get(pools::list_phone_numbers).post(pools::create_phone_number),
+        )
+        .route(
+            "/{ServiceSid}/PhoneNumbers/{Sid}",
+            get(pools::fetch_phone_number).delete(pools::delete_phone_number),
+        )
+        .route(
+            "/{ServiceSid}/ShortCodes",
+            get(pools::list_short_codes).post(pools::create_short_code),
+        )
+        .route(
+            "/{ServiceSid}/ShortCodes/{Sid}",
+            get(pools::fetch_short_code).delete(pools::delete_short_code),
+        )
+        .route(
+            "/{ServiceSid}/AlphaSenders",
+            get(pools::list_alpha_senders).post(pools::create_alpha_sender),
+        )
+        .route(
+            "/{ServiceSid}/AlphaSenders/{Sid}",
+            get(pools::fetch_alpha_sender).delete(pools::delete_alpha_sender),
         )
 }
 

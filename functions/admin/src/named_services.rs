@@ -1,4 +1,4 @@
-//! The services that a parameter names. There is one messaging service, and it is fixed.
+//! The services that a parameter names.
 
 use routing::{ConversationServiceSid, MessagingServiceSid};
 
@@ -6,12 +6,25 @@ use crate::codes;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// Refuses every messaging service but the default one.
-pub(crate) fn check_messaging_service(text: Option<&str>) -> Result<(), Problem> {
-    match text.map(MessagingServiceSid::parse) {
-        None | Some(Some(MessagingServiceSid::DEFAULT)) => Ok(()),
-        Some(_) => Err(codes::MESSAGING_SERVICE),
-    }
+/// The messaging service that a parameter names; `None`: there is no parameter.
+pub(crate) fn messaging_service(
+    text: Option<&str>,
+) -> Result<Option<MessagingServiceSid>, Problem> {
+    let parse = |text| MessagingServiceSid::parse(text).ok_or(codes::MESSAGING_SERVICE);
+    text.map(parse).transpose()
+}
+
+/// Refuses a messaging service that does not exist.
+pub(crate) async fn check_messaging_service_exists(
+    request: &Request,
+    service: Option<MessagingServiceSid>,
+) -> Result<(), Problem> {
+    let Some(sid) = service else {
+        return Ok(());
+    };
+    let store = &request.app().store;
+    let found = store.messaging_service_get(sid, request.deadline()).await?;
+    found.map(drop).ok_or(codes::MESSAGING_SERVICE)
 }
 
 /// The conversation service that a parameter names; `None`: there is no parameter.

@@ -44,8 +44,8 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     };
     let fitting = match &number {
         Some(address) => {
-            let (number, _) = store.receiver_get(address, deadline).await?;
-            Fitting::only(number.as_ref().and_then(json_of))
+            let receiver = store.receiver_get(address, deadline).await?;
+            Fitting::only(receiver.number.as_ref().and_then(json_of))
         }
         None => {
             let page = store.number_list(paging.request(), deadline).await?;
@@ -83,8 +83,8 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let (sid, address) = number_of(&request)?;
     let store = &request.app().store;
-    let (number, _) = store.receiver_get(&address, request.deadline()).await?;
-    let number = number.filter(|number| number.sid == sid);
+    let receiver = store.receiver_get(&address, request.deadline()).await?;
+    let number = receiver.number.filter(|number| number.sid == sid);
     let number = number.ok_or(codes::NOT_FOUND)?;
     Ok(Success::Ok(number_json(&request, &number)))
 }
@@ -151,9 +151,9 @@ struct NumberWish {
     inbound_webhook: Option<InboundWebhook>,
 }
 
-struct CallWish {
+pub(crate) struct CallWish {
     /// `Some(None)` removes the URL.
-    url: Option<Option<WebhookUrl>>,
+    pub(crate) url: Option<Option<WebhookUrl>>,
     method: Option<Method>,
 }
 
@@ -208,7 +208,7 @@ impl NumberWish {
 }
 
 impl CallWish {
-    fn from_parameters(
+    pub(crate) fn from_parameters(
         parameters: &Parameters,
         url: &str,
         method: &str,
@@ -221,7 +221,7 @@ impl CallWish {
         })
     }
 
-    fn apply(&self, before: Option<Call>) -> Option<Call> {
+    pub(crate) fn apply(&self, before: Option<Call>) -> Option<Call> {
         let method = self.method.or(before.as_ref().map(|call| call.method));
         let url = match &self.url {
             Some(url) => url.clone(),

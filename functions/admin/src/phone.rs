@@ -45,9 +45,32 @@ fn typed(text: &str) -> Option<Address> {
     Address::parse(&format!("{prefix}{line}")).ok()
 }
 
+/// The country of a number, as two letters (ISO 3166-1). `None`: its numbering plan is of several countries or unknown.
+pub(crate) fn country(address: &Address) -> Option<String> {
+    let number = PHONE_NUMBER_UTIL.parse(address.line(), None).ok()?;
+    let region = PHONE_NUMBER_UTIL.get_region_for_number(&number)?;
+    let code = region.as_region_str();
+    // "001" is the region of the numbers that belong to no country.
+    let is_country = code.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_country.then(|| code.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_tells_its_country() {
+        for (text, expected) in [
+            ("+14155550123", Some("US")),
+            ("whatsapp:+4915112345678", Some("DE")),
+            ("+80012345678", None),
+            ("12345", None),
+        ] {
+            let country = country(&text.parse().unwrap());
+            assert_eq!(country.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn what_people_type_becomes_an_address() {

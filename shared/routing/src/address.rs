@@ -98,6 +98,10 @@ impl Address {
         self.line.starts_with('+')
     }
 
+    pub fn is_short_code(&self) -> bool {
+        self.can_receive() && !self.is_e164()
+    }
+
     /// Whether a message can be sent to it; an alphanumeric sender is one-way.
     pub fn can_receive(&self) -> bool {
         self.is_e164() || is_short_code(&self.line)

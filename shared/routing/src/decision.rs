@@ -3,8 +3,8 @@
 use crate::plan::Plan;
 use crate::pre_action::PreActionCall;
 use crate::refusal::Refusal;
-use crate::settings::Unread;
-use crate::sid::{ConversationServiceSid, ConversationSid};
+use crate::settings::{Services, Unread};
+use crate::sid::ConversationSid;
 
 /// The next step for a message or a REST change. `R`: the reasons for which it can be refused; a message can't be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum Decision<T, R = Refusal> {
     Close(Box<Plan<ConversationSid>>),
     /// Carry out the plan.
     Do(Box<Plan<T>>),
-    /// Read this service's settings, on which the decision depends, and decide again.
-    ReadService(ConversationServiceSid),
+    /// Read the settings of these services, on which the decision depends, and decide again.
+    ReadServices(Services),
     /// Gather and decide again: the facts contradict each other, because something changed between the reads.
     Gather,
     /// Change nothing.
@@ -28,7 +28,7 @@ pub enum Decision<T, R = Refusal> {
 pub(crate) enum Halt<R = Refusal> {
     Ask(Box<PreActionCall>),
     Close(Box<Plan<ConversationSid>>),
-    ReadService(ConversationServiceSid),
+    ReadServices(Services),
     Gather,
     Refuse(R),
 }
@@ -40,8 +40,8 @@ impl<R> From<Box<PreActionCall>> for Halt<R> {
 }
 
 impl<R> From<Unread> for Halt<R> {
-    fn from(Unread(service): Unread) -> Halt<R> {
-        Halt::ReadService(service)
+    fn from(Unread(services): Unread) -> Halt<R> {
+        Halt::ReadServices(services)
     }
 }
 
@@ -57,7 +57,7 @@ impl<T, R> From<Result<Plan<T>, Halt<R>>> for Decision<T, R> {
             Ok(plan) => Decision::Do(Box::new(plan)),
             Err(Halt::Ask(call)) => Decision::Ask(call),
             Err(Halt::Close(plan)) => Decision::Close(plan),
-            Err(Halt::ReadService(service)) => Decision::ReadService(service),
+            Err(Halt::ReadServices(services)) => Decision::ReadServices(services),
             Err(Halt::Gather) => Decision::Gather,
             Err(Halt::Refuse(refusal)) => Decision::Refuse(refusal),
         }

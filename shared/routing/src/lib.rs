@@ -90,7 +90,9 @@ pub use journal::{ForwardState, JournalEntry, Journaled, Outcome, Target};
 pub use key::Key;
 
 pub use message::{Message, Revision};
-pub use messaging_service::MessagingService;
+pub use messaging_service::{
+    AlphaSender, MessagingService, PoolNumber, ScanMessageContent, SendingSettings, Usecase,
+};
 pub use metadata::Metadata;
 pub use number::{InboundWebhook, NumberSettings};
 pub use outbound::{
@@ -107,11 +109,11 @@ pub use pre_action::{
 pub use progress::Progress;
 pub use refusal::Refusal;
 pub use route::{RouteDecision, route};
-pub use settings::{Settings, SettingsInForce, SettingsScope, Unread};
+pub use settings::{Services, Settings, SettingsInForce, SettingsScope, Unread};
 pub use sid::{
-    AccountSid, AddressConfigurationSid, CarrierMessageSid, ChangeId, ConversationServiceSid,
-    ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid, ParticipantSid,
-    WebhookSid,
+    AccountSid, AddressConfigurationSid, AlphaSenderSid, CarrierMessageSid, ChangeId,
+    ConversationServiceSid, ConversationSid, MediaSid, MessageSid, MessagingServiceSid, NumberSid,
+    ParticipantSid, ShortCodeSid, WebhookSid,
 };
 pub use source::Source;
 pub use state::{Reason, State, Transition};

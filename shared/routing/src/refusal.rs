@@ -51,6 +51,11 @@ pub enum Refusal {
     /// A record of this address exists already.
     #[error("the address has a record already")]
     AddressTaken,
+    /// No number of ours has this SID.
+    #[error("the number is not one of our own")]
+    NumberUnknown,
+    #[error("the number is in the sender pool of another messaging service")]
+    PoolTaken,
     #[error("the pre-action webhook rejects the change")]
     Rejected,
 }

@@ -15,6 +15,7 @@ use crate::inbound::{Inbound, MessageKey};
 use crate::journal::{ForwardState, JournalEntry, Journaled, Outcome, Target};
 use crate::key::Key;
 use crate::message::Message;
+use crate::messaging_service::MessagingService;
 use crate::metadata::Metadata;
 use crate::number::InboundWebhook;
 use crate::pair::Pair;
@@ -44,8 +45,10 @@ use crate::why::{Rule, Why};
 /// | – | a conversation holds the key, but is past its closing time | the plan closes it (Reason `TIMER`), and the message is routed as unbound by the rows below, in one transaction |
 /// | 5 | unbound; the receiving address has an enabled address configuration (a disabled one counts as none) | `autocreated` with that configuration, in its service; if it names none, or one that was deleted, in the account's default service |
 /// | 6 | unbound; the number's messaging service autocreates, and the account is unlocked for it | `autocreated` in the account's default service |
-/// | 7 | unbound; an incoming-message webhook is set (the number's own, else its messaging service's) | `forwarded`; the journal entry is `pending` until the webhook has replied |
+/// | 7 | unbound; an incoming-message webhook is set: the number's own, else its messaging service's; if this service does not defer to the number, the service's alone | `forwarded`; the journal entry is `pending` until the webhook has replied |
 /// | 8 | no row above fits | `unroutable`: journaled, counted and alarmed, never dropped silently |
+///
+/// A messaging service that is gone counts as none, in every row.
 ///
 /// Rows 4, 5 and 6 call the pre-action webhook first, where one is set for the event (`onMessageAdd`,
 /// `onConversationAdd`). Without a reply that holds for this event, conversation and webhook generation, the decision is
@@ -158,6 +161,8 @@ impl<'a> Router<'a> {
     }
 
     fn unbound(&self, pair: Pair, expired: Option<&Tail>) -> Planned {
+        let facts = self.facts;
+        facts.settings.check_read(facts.services_of_unbound())?;
         match self.creation()? {
             Some(creation) => self.autocreate(creation, pair, expired),
             None => self.fall_through(expired),
@@ -179,14 +184,21 @@ impl<'a> Router<'a> {
                 webhook: Some(&auto_creation.kind),
             }));
         }
-        let pool = self.facts.pool.as_ref();
-        let pool = pool
-            .filter(|pool| pool.autocreates && self.facts.settings.account.autocreation_unlocked);
+        let unlocked = self.facts.settings.account.autocreation_unlocked;
+        let pool = self.pool()?.filter(|pool| pool.autocreates && unlocked);
         Ok(pool.map(|pool| Creation {
             rule: Rule::MessagingService(pool.sid),
             service: default_service,
             webhook: None,
         }))
+    }
+
+    /// The messaging service whose sender pool holds the receiving number.
+    fn pool(&self) -> Result<Option<&'a MessagingService>, Unread> {
+        match self.facts.pool {
+            Some(sid) => self.facts.settings.messaging_service(sid),
+            None => Ok(None),
+        }
     }
 
     fn autocreate(&self, creation: Creation, pair: Pair, expired: Option<&Tail>) -> Planned {
@@ -195,11 +207,8 @@ impl<'a> Router<'a> {
             rule: creation.rule,
             expired: expired.map(|tail| tail.conversation),
         };
-        let messaging_service = self
-            .facts
-            .pool
-            .as_ref()
-            .map_or(MessagingServiceSid::DEFAULT, |pool| pool.sid);
+        let pool = self.pool()?;
+        let messaging_service = pool.map_or(MessagingServiceSid::DEFAULT, |pool| pool.sid);
         let attributes = || "{}".to_owned();
         let proposal = || PreActionProposal::Conversation {
             friendly_name: None,
@@ -334,7 +343,9 @@ impl<'a> Router<'a> {
     }
 
     fn fall_through(&self, expired: Option<&Tail>) -> Planned {
+        let pool = self.pool()?;
         let number = self.facts.number.as_ref();
+        let number = number.filter(|_| pool.is_none_or(|pool| pool.defers_to_number));
         let own = number.and_then(|number| {
             let target = Target {
                 call: number.sms.clone()?,
@@ -342,7 +353,7 @@ impl<'a> Router<'a> {
             };
             Some((Rule::NumberWebhook, target))
         });
-        let pool = self.facts.pool.as_ref().and_then(|pool| {
+        let pool = pool.and_then(|pool| {
             let target = Target {
                 call: pool.inbound.clone()?,
                 fallback: pool.fallback.clone(),

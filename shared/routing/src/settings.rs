@@ -1,8 +1,11 @@
 //! The settings that a decision depends on, and those in force for one conversation service.
 
+use std::fmt;
+
 use crate::account::{AccountSettings, Webhooks};
 use crate::conversation_service::ConversationService;
-use crate::sid::ConversationServiceSid;
+use crate::messaging_service::MessagingService;
+use crate::sid::{ConversationServiceSid, MessagingServiceSid};
 use crate::timers::Timers;
 
 /// The account's settings, and the services that were read with them.
@@ -11,11 +14,19 @@ pub struct Settings {
     pub account: AccountSettings,
     /// `None`: there is no such service, or it was deleted.
     services: Vec<(ConversationServiceSid, Option<ConversationService>)>,
+    messaging: Vec<(MessagingServiceSid, Option<MessagingService>)>,
 }
 
-/// A decision depends on a service that was not read.
+/// A conversation service, a messaging service, both or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    pub conversation: Option<ConversationServiceSid>,
+    pub messaging: Option<MessagingServiceSid>,
+}
+
+/// A decision depends on services that were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unread(pub ConversationServiceSid);
+pub struct Unread(pub Services);
 
 /// The settings that hold for the conversations of one service.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +45,28 @@ pub enum SettingsScope {
     Service,
 }
 
+/// The SIDs, with a space between them.
+impl fmt::Display for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.conversation, self.messaging) {
+            (Some(conversation), Some(messaging)) => write!(f, "{conversation} {messaging}"),
+            (Some(conversation), None) => write!(f, "{conversation}"),
+            (None, Some(messaging)) => write!(f, "{messaging}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl Settings {
     pub fn new(
         account: AccountSettings,
         services: Vec<(ConversationServiceSid, Option<ConversationService>)>,
     ) -> Settings {
-        Settings { account, services }
+        Settings {
+            account,
+            services,
+            messaging: Vec::new(),
+        }
     }
 
     /// Takes in a service that was read.
@@ -48,7 +75,29 @@ impl Settings {
         self.services.push((sid, service));
     }
 
-    /// The services that were read.
+    /// Takes in a messaging service that was read.
+    pub fn insert_messaging(&mut self, sid: MessagingServiceSid, found: Option<MessagingService>) {
+        self.messaging.retain(|(known, _)| *known != sid);
+        self.messaging.push((sid, found));
+    }
+
+    /// Refuses to go on while one of the services was not read.
+    pub(crate) fn check_read(&self, services: Services) -> Result<(), Unread> {
+        let unread = Services {
+            conversation: services
+                .conversation
+                .filter(|sid| self.service(*sid).is_err()),
+            messaging: services
+                .messaging
+                .filter(|sid| self.messaging_service(*sid).is_err()),
+        };
+        match unread == Services::default() {
+            true => Ok(()),
+            false => Err(Unread(unread)),
+        }
+    }
+
+    /// The conversation services that were read.
     pub fn services(&self) -> impl Iterator<Item = ConversationServiceSid> {
         self.services.iter().map(|(sid, _)| *sid)
     }
@@ -59,7 +108,25 @@ impl Settings {
         sid: ConversationServiceSid,
     ) -> Result<Option<&ConversationService>, Unread> {
         let found = self.services.iter().find(|(known, _)| *known == sid);
-        let (_, service) = found.ok_or(Unread(sid))?;
+        let unread = Unread(Services {
+            conversation: Some(sid),
+            messaging: None,
+        });
+        let (_, service) = found.ok_or(unread)?;
+        Ok(service.as_ref())
+    }
+
+    /// `None`: there is no such service.
+    pub fn messaging_service(
+        &self,
+        sid: MessagingServiceSid,
+    ) -> Result<Option<&MessagingService>, Unread> {
+        let found = self.messaging.iter().find(|(known, _)| *known == sid);
+        let unread = Unread(Services {
+            conversation: None,
+            messaging: Some(sid),
+        });
+        let (_, service) = found.ok_or(unread)?;
         Ok(service.as_ref())
     }
 

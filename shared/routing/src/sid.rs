@@ -109,6 +109,16 @@ sid!(
     "PN"
 );
 sid!(
+    /// `SC…`: a short code that we receive on; the bytes are those of its [`NumberSid`].
+    ShortCodeSid,
+    "SC"
+);
+sid!(
+    /// `AI…`: a name in the sender pool of a messaging service.
+    AlphaSenderSid,
+    "AI"
+);
+sid!(
     /// `IG…`: an address configuration; holds the address.
     AddressConfigurationSid,
     "IG"

@@ -3,7 +3,8 @@
 use carriers::Senders;
 use routing::{
     AccountSid, Address, AddressConfigurationSid, CarrierMessageSid, ChangeId,
-    ConversationServiceSid, ConversationSid, Fresh, NumberSid, ParticipantSid, WebhookSid,
+    ConversationServiceSid, ConversationSid, Fresh, MessagingServiceSid, NumberSid, ParticipantSid,
+    WebhookSid,
 };
 use store::Store;
 
@@ -99,6 +100,10 @@ impl App {
 
     pub(crate) fn conversation_service_sid(&self) -> ConversationServiceSid {
         ConversationServiceSid::from_bytes(self.sortable())
+    }
+
+    pub(crate) fn messaging_service_sid(&self) -> MessagingServiceSid {
+        MessagingServiceSid::from_bytes(self.sortable())
     }
 
     /// `None` for an address that cannot receive.

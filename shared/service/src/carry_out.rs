@@ -121,9 +121,9 @@ async fn decide_until_done<K: Task>(
                 }
                 continue;
             }
-            Decision::ReadService(sid) => {
-                let service = app.store.conversation_service_get(sid, deadline).await?;
-                K::settings(&mut facts).insert(sid, service);
+            Decision::ReadServices(services) => {
+                let settings = K::settings(&mut facts);
+                app.store.services_get(settings, services, deadline).await?;
                 continue;
             }
             Decision::Refuse(refusal) => return Err(refusal.into()),

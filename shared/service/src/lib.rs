@@ -20,6 +20,7 @@ pub mod dispatch;
 mod forward;
 mod log_change_by_timer;
 mod messages;
+mod messaging_services;
 mod participants;
 mod pre_action;
 mod receive;
@@ -38,6 +39,11 @@ pub use conversation_services::{
 pub use conversations::{create_conversation, delete_conversation, update_conversation};
 pub use egress::{Allowed, ErrorChain};
 pub use messages::{SYSTEM, delete_message, edit_message, post_message};
+pub use messaging_services::{
+    add_alpha_sender, add_pool_number, create_messaging_service, delete_messaging_service,
+    remove_alpha_sender, remove_pool_number, update_messaging_service,
+    write_default_messaging_service,
+};
 pub use participants::{add_participant, remove_participant, update_participant};
 pub use pre_action::{EditFault, EditKey, InvalidEdit};
 pub use receive::{RECEIVE_TIME, ReceiveError, Received, receive};

@@ -10,7 +10,7 @@ use crate::App;
 use crate::change::ChangeError;
 
 /// How often one request tries to change a record while other requests change it too.
-const ATTEMPTS_MAX: u32 = 20;
+pub(crate) const ATTEMPTS_MAX: u32 = 20;
 
 /// Changes the account's settings; in force when this returns.
 pub async fn update_account(
@@ -68,7 +68,7 @@ pub async fn update_number(
     deadline: Deadline,
 ) -> Result<NumberSettings, ChangeError> {
     replace(
-        || async move { Ok(app.store.receiver_get(address, deadline).await?.0) },
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.number) },
         |before: NumberSettings| {
             let before = Some(before).filter(&select).ok_or(Refusal::NotFound)?;
             let (version, date_updated) = (before.version + 1, app.clock.now());
@@ -95,7 +95,7 @@ pub async fn delete_number(
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
     remove(
-        || async move { Ok(app.store.receiver_get(address, deadline).await?.0) },
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.number) },
         select,
         |number| async move { app.store.number_delete(&number, deadline).await },
         deadline,
@@ -142,7 +142,13 @@ pub async fn update_address_configuration(
     deadline: Deadline,
 ) -> Result<AddressConfiguration, ChangeError> {
     replace(
-        || async move { Ok(app.store.receiver_get(address, deadline).await?.1) },
+        || async move {
+            Ok(app
+                .store
+                .receiver_get(address, deadline)
+                .await?
+                .configuration)
+        },
         |before: AddressConfiguration| {
             let before = Some(before).filter(&select).ok_or(Refusal::NotFound)?;
             let (version, date_updated) = (before.version + 1, app.clock.now());
@@ -169,7 +175,13 @@ pub async fn delete_address_configuration(
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
     remove(
-        || async move { Ok(app.store.receiver_get(address, deadline).await?.1) },
+        || async move {
+            Ok(app
+                .store
+                .receiver_get(address, deadline)
+                .await?
+                .configuration)
+        },
         select,
         |found| async move {
             app.store
@@ -227,7 +239,7 @@ where
 }
 
 /// Whether to read and change the record again. Pauses before that.
-async fn must_repeat(
+pub(crate) async fn must_repeat(
     written: Result<(), RecordError>,
     attempt: u32,
     deadline: Deadline,
@@ -243,7 +255,7 @@ async fn must_repeat(
 }
 
 /// The result of making a record.
-fn made(written: Result<(), RecordError>) -> Result<(), ChangeError> {
+pub(crate) fn made(written: Result<(), RecordError>) -> Result<(), ChangeError> {
     match written {
         Ok(()) => Ok(()),
         Err(RecordError::Changed { in_doubt: false }) => Err(Refusal::AddressTaken.into()),

@@ -1,6 +1,6 @@
 //! Facts for the decision on a message: strongly consistent, in as few sequential calls as they allow.
 
-use routing::{Binding, Facts, Holder, Inbound, Key, Settings};
+use routing::{Binding, Facts, Holder, Inbound, Key, Services, Settings};
 
 use crate::attempt::Deadline;
 use crate::error::StoreError;
@@ -8,7 +8,7 @@ use crate::{Store, item, key};
 
 impl Store {
     /// Everything that the decision on a message depends on: one round of reads; after it, the holder's tail, and beside
-    /// it the service whose settings the decision needs first.
+    /// it the services whose settings the decision needs first.
     pub async fn gather(&self, inbound: &Inbound, deadline: Deadline) -> Result<Facts, StoreError> {
         let key = inbound.binding_key();
         let binding = async {
@@ -23,19 +23,22 @@ impl Store {
             self.receiver_get(inbound.to(), deadline),
             self.account_get(deadline),
         )?;
-        let (number, configuration) = receiver;
         let binding = binding.filter(|_| journal.is_none());
-        let service = match &binding {
-            Some(binding) => Some(binding.service),
-            None => configuration
-                .as_ref()
-                .filter(|found| found.auto_creation.enabled && journal.is_none())
-                .map(|found| {
-                    found
-                        .auto_creation
-                        .service
-                        .unwrap_or(account.default_service)
-                }),
+        let mut facts = Facts {
+            journal,
+            holder: None,
+            number: receiver.number,
+            configuration: receiver.configuration,
+            pool: receiver.pool.map(|place| place.service),
+            settings: Settings::new(account, Vec::new()),
+        };
+        let services = match &binding {
+            _ if facts.journal.is_some() => Services::default(),
+            Some(binding) => Services {
+                conversation: Some(binding.service),
+                messaging: None,
+            },
+            None => facts.services_of_unbound(),
         };
         let tail = async {
             match &binding {
@@ -43,27 +46,10 @@ impl Store {
                 None => Ok(None),
             }
         };
-        let services = async {
-            match service {
-                Some(sid) => Ok(vec![(
-                    sid,
-                    self.conversation_service_get(sid, deadline).await?,
-                )]),
-                None => Ok(Vec::new()),
-            }
-        };
-        let (tail, services) = tokio::try_join!(tail, services)?;
-        let settings = Settings::new(account, services);
-        let holder = binding.map(|Binding { conversation, .. }| Holder { conversation, tail });
-        // No resource makes sender pools yet.
-        Ok(Facts {
-            journal,
-            holder,
-            number,
-            configuration,
-            pool: None,
-            settings,
-        })
+        let services = self.services_get(&mut facts.settings, services, deadline);
+        let (tail, ()) = tokio::try_join!(tail, services)?;
+        facts.holder = binding.map(|Binding { conversation, .. }| Holder { conversation, tail });
+        Ok(facts)
     }
 
     /// Reads the tail of the holder's log again, and the settings with it, which may have changed since the facts were
@@ -84,7 +70,9 @@ impl Store {
             self.settings_get(&services, deadline),
         )?;
         facts.learn_tail(tail);
-        (facts.number, facts.configuration) = receiver;
+        facts.number = receiver.number;
+        facts.configuration = receiver.configuration;
+        facts.pool = receiver.pool.map(|place| place.service);
         facts.settings = settings;
         Ok(())
     }

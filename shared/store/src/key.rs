@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use routing::{
-    Address, CarrierMessageSid, Consumer, ConversationServiceSid, ConversationSid, ItemKey,
-    MessageKey, Pair, ParticipantSid, Scope, UnreadableKey, WebhookSid,
+    Address, AlphaSenderSid, CarrierMessageSid, Consumer, ConversationServiceSid, ConversationSid,
+    ItemKey, MessageKey, MessagingServiceSid, Pair, ParticipantSid, Scope, UnreadableKey,
+    WebhookSid,
 };
 use sha2::{Digest, Sha256};
 
@@ -161,6 +162,7 @@ pub(crate) fn number_partition(address: &Address) -> String {
 
 pub(crate) const NUMBER: &str = "N";
 pub(crate) const ADDRESS_CONFIGURATION: &str = "A";
+pub(crate) const POOL_NUMBER: &str = "P";
 
 pub(crate) fn number(address: &Address) -> Key {
     key(number_partition(address), NUMBER)
@@ -170,12 +172,25 @@ pub(crate) fn address_configuration(address: &Address) -> Key {
     key(number_partition(address), ADDRESS_CONFIGURATION)
 }
 
+/// The number's place in the sender pool of a messaging service: there is one, so a number is in at most one pool.
+pub(crate) fn pool_number(address: &Address) -> Key {
+    key(number_partition(address), POOL_NUMBER)
+}
+
+pub(crate) fn alpha_sender(service: MessagingServiceSid, sid: AlphaSenderSid) -> Key {
+    key(format!("MP#{service}"), format!("A#{sid}"))
+}
+
 pub(crate) fn account(copy: u8) -> Key {
     key(format!("ACC#{copy}"), "A")
 }
 
 pub(crate) fn conversation_service(sid: ConversationServiceSid, copy: u8) -> Key {
     key(format!("IS#{sid}#{copy}"), "S")
+}
+
+pub(crate) fn messaging_service(sid: MessagingServiceSid, copy: u8) -> Key {
+    key(format!("MG#{sid}#{copy}"), "S")
 }
 
 pub(crate) fn cursor(conversation_sid: ConversationSid, consumer: Consumer) -> Key {
@@ -235,6 +250,16 @@ pub fn outbound_sid(
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.finalize()[..16]);
     CarrierMessageSid::from_bytes(mms, bytes)
+}
+
+/// The SID of a name in a sender pool. The same input gives the same SID, so a pool has each name once.
+pub fn alpha_sender_sid(service: MessagingServiceSid, name: &str) -> AlphaSenderSid {
+    let mut digest = Sha256::new();
+    digest.update(service.as_bytes());
+    digest.update(name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.finalize()[..16]);
+    AlphaSenderSid::from_bytes(bytes)
 }
 
 /// The item that a write of a plan touches.
@@ -392,21 +417,30 @@ pub(crate) fn participation(
 pub(crate) const NUMBER_LIST: &str = "LN";
 pub(crate) const ADDRESS_CONFIGURATION_LIST: &str = "LA";
 
-/// The list of the conversation services: few, and written seldom.
+/// The lists of the services: few, and written seldom.
 pub(crate) const CONVERSATION_SERVICE_LIST: &str = "LS";
+pub(crate) const MESSAGING_SERVICE_LIST: &str = "LM";
 
-pub(crate) fn listed_conversation_service(
-    sid: ConversationServiceSid,
-    created: Timestamp,
-) -> IndexKey {
-    index(
-        CONVERSATION_SERVICE_LIST,
-        format!("{}#{sid}", millisecond(created)),
-    )
+/// The lists of one sender pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolList {
+    Numbers,
+    ShortCodes,
+    AlphaSenders,
 }
 
-pub(crate) fn listed(list: &str, created: Timestamp, address: &Address) -> IndexKey {
-    index(list, format!("{}#{address}", millisecond(created)))
+pub(crate) fn pool_list(service: MessagingServiceSid, list: PoolList) -> String {
+    let list = match list {
+        PoolList::Numbers => "N",
+        PoolList::ShortCodes => "S",
+        PoolList::AlphaSenders => "A",
+    };
+    format!("LP#{service}#{list}")
+}
+
+/// The position in a list: by creation, then by the name that sets it apart.
+pub(crate) fn listed(list: &str, created: Timestamp, name: impl std::fmt::Display) -> IndexKey {
+    index(list, format!("{}#{name}", millisecond(created)))
 }
 
 /// The slot in the sort key of an entry or a revision, and whether it is an entry.

@@ -5,7 +5,8 @@
 //!
 //! # Entities
 //!
-//! CH conversation, MB participant, IS conversation service, WH webhook, SM carrier message; `#16` is spread over 16
+//! CH conversation, MB participant, IS conversation service, MG messaging service, AI name of a sender, WH webhook,
+//! SM carrier message; `#16` is spread over 16
 //! partitions by a hash. Every item carries a version, `v`.
 //!
 //! | item | pk / sk | GSI1: lists, time, due work | GSI2: by outside address or identity |
@@ -27,6 +28,9 @@
 //! | the sweep's mark | `SW#16` / `W` | – | – |
 //! | number | `N#address` / `N` | `LN` / created | – |
 //! | address configuration | `N#address` / `A` | `LA` / created | – |
+//! | place of a number in a sender pool | `N#address` / `P` | `LP#MG#N`, a short code's `LP#MG#S` / entered | – |
+//! | name of a sender in a pool | `MP#MG` / `A#AI` | `LP#MG#A` / created | – |
+//! | messaging service, 8 equal copies | `MG#MG#i` / `S` | the first copy: `LM` / created | – |
 //! | conversation service, 8 equal copies | `IS#IS#i` / `S` | the first copy: `LS` / created | – |
 //! | account settings, 8 equal copies | `ACC#i` / `A` | – | – |
 //!
@@ -40,12 +44,13 @@
 //! | capture | 3 | 6 | 4 + 2 |
 //! | … after each lost slot from the second on | 2 more | 1 more: tail; from the fourth on 4 more: also number's partition, account, service | billed as if done |
 //! | … that makes the conversation active | 3 | 6 | 6 + 2, with timers 8 + 3 |
-//! | autocreation (a scoped webhook: 2 more) | 3 | 5 | 10 + 5 |
+//! | autocreation (a scoped webhook: 2 more) | 3 | 5; of a number in a sender pool 6 | 10 + 5 |
 //! | rejected by a pre-action webhook | 4, one of them after the answer | 6–7 | 1 + 2 |
 //! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
+//! | … of a number in a sender pool | 1 more | 1 more; unlocked 2 more | – |
 //! | duplicate | 1 | 4 | – |
 //! | unreadable, also a duplicate | 1 | – | by size + 1 |
-//! | expired, then autocreation | 3; 4 in another service | 6–7 | 14 + 6, per further pair 2 + 1 |
+//! | expired, then autocreation | 3; 4 in another service, or of a number in a sender pool | 6–7 | 14 + 6, per further pair 2 + 1 |
 //! | participant added | 2 | 5; with an identity 3 | 6 + 3 |
 //! | participant moved to another proxy | 2 | 5 | 8 + 4 |
 //! | … refused | 3 | 6 | billed as if done |
@@ -79,6 +84,7 @@ mod journal;
 mod key;
 mod log;
 mod messages;
+mod messaging_services;
 mod outbound;
 mod page;
 mod participants;
@@ -102,10 +108,11 @@ pub use conversations::{ConversationFilter, View};
 pub use due::Due;
 pub use error::StoreError;
 pub use journal::Recorded;
-pub use key::{DueKind, SHARDS, outbound_sid, rung};
+pub use key::{DueKind, SHARDS, alpha_sender_sid, outbound_sid, rung};
 pub use messages::{MessageView, Order};
 pub use outbound::Claimed;
 pub use page::{ListKind, Page, PageRequest};
+pub use receiver::Receiver;
 pub use record::RecordError;
 pub use sweep::{Changed, PendingForward};
 

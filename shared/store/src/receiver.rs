@@ -1,25 +1,33 @@
-//! A receiving address: the number, and the address configuration.
+//! A receiving address: the number, the address configuration, and the place in a sender pool.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use routing::{Address, AddressConfiguration, NumberSettings};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, ReturnConsumedCapacity, TransactWriteItem};
+use routing::{Address, AddressConfiguration, NumberSettings, PoolNumber};
 
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
 use crate::page::{ListKind, Page, PageRequest};
-use crate::record::RecordError;
+use crate::record::{RecordError, unbuilt};
 use crate::table::{GSI1, SORT_KEY};
 use crate::{Store, item, key};
 
 /// A number's partition holds its settings, its address configuration and its place in a sender pool.
 const NUMBER_PARTITION_ITEMS_MAX: i32 = 3;
 
+/// What a receiving address has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receiver {
+    pub number: Option<NumberSettings>,
+    pub configuration: Option<AddressConfiguration>,
+    /// Counts as none if its service is gone.
+    pub pool: Option<PoolNumber>,
+}
+
 impl Store {
-    /// The number and the address configuration of a receiving address.
     pub async fn receiver_get(
         &self,
         address: &Address,
         deadline: Deadline,
-    ) -> Result<(Option<NumberSettings>, Option<AddressConfiguration>), StoreError> {
+    ) -> Result<Receiver, StoreError> {
         let partition = key::number_partition(address);
         let send = || {
             self.client
@@ -33,19 +41,23 @@ impl Store {
                 .send()
         };
         let found = attempt::read("read the settings of an address", deadline, send).await?;
-        let (mut number, mut configuration) = (None, None);
+        let mut receiver = Receiver::default();
         for item in found.items.unwrap_or_default() {
             match item.get(SORT_KEY) {
                 Some(AttributeValue::S(sk)) if sk == key::NUMBER => {
-                    number = Some(item::number::from_item(item)?)
+                    receiver.number = Some(item::number::from_item(item)?);
                 }
                 Some(AttributeValue::S(sk)) if sk == key::ADDRESS_CONFIGURATION => {
-                    configuration = Some(item::address_configuration::from_item(item)?);
+                    let found = item::address_configuration::from_item(item)?;
+                    receiver.configuration = Some(found);
+                }
+                Some(AttributeValue::S(sk)) if sk == key::POOL_NUMBER => {
+                    receiver.pool = Some(item::pool::number_from_item(item)?);
                 }
                 _ => {}
             }
         }
-        Ok((number, configuration))
+        Ok(receiver)
     }
 
     /// Writes a number; version 1 is a new one.
@@ -59,13 +71,20 @@ impl Store {
             .await
     }
 
+    /// Deletes a number, and with it its place in a sender pool.
     pub async fn number_delete(
         &self,
         number: &NumberSettings,
         deadline: Deadline,
     ) -> Result<(), RecordError> {
         let delete = self.deleting(item::number::to_item(number)?)?;
-        self.record_write("delete a number", vec![delete], deadline)
+        let place = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(item::key(key::pool_number(&number.address))))
+            .build()
+            .map_err(unbuilt)?;
+        let place = TransactWriteItem::builder().delete(place).build();
+        self.record_write("delete a number", vec![delete, place], deadline)
             .await
     }
 
@@ -118,7 +137,7 @@ impl Store {
 
     /// Whether we receive on an address: it is one of our numbers, or has an address configuration.
     pub async fn owns(&self, address: &Address, deadline: Deadline) -> Result<bool, StoreError> {
-        let (number, configuration) = self.receiver_get(address, deadline).await?;
-        Ok(number.is_some() || configuration.is_some())
+        let receiver = self.receiver_get(address, deadline).await?;
+        Ok(receiver.number.is_some() || receiver.configuration.is_some())
     }
 }

@@ -103,7 +103,7 @@ impl Store {
 /// The attribute that tells a record from one that was made after it was deleted.
 const SID: &str = "sid";
 
-fn unbuilt(error: BuildError) -> StoreError {
+pub(crate) fn unbuilt(error: BuildError) -> StoreError {
     StoreError::Refused {
         operation: "build a transaction",
         source: Box::new(error),

@@ -17,6 +17,7 @@ mod pre_action;
 mod races;
 mod rest_conversations;
 mod rest_messages;
+mod rest_messaging_services;
 mod rest_participants;
 mod rest_services;
 mod rest_settings;

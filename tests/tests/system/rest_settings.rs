@@ -63,6 +63,7 @@ async fn the_configuration_has_exactly_the_documented_fields(system: TestSystem)
         "default_messaging_service_sid": messaging_service,
         "default_inactive_timer": null,
         "default_closed_timer": null,
+        "handle_inbound_messages_with_conversations": false,
         "url": url,
         "links": links,
     });

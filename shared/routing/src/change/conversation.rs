@@ -32,6 +32,7 @@ pub struct NewConversation {
 /// The changes; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConversationEdit {
+    pub messaging_service: Option<MessagingServiceSid>,
     pub friendly_name: Option<String>,
     pub unique_name: Option<String>,
     pub attributes: Option<String>,
@@ -182,13 +183,17 @@ fn plan_to_update(
         inactive_s: timer(edit.inactive_s, before.timers.inactive_s),
         closed_s: timer(edit.closed_s, before.timers.closed_s),
     };
-    let edited = after != *metadata || after.timers != before.timers;
+    let messaging_service = edit.messaging_service.unwrap_or(before.messaging_service);
+    let edited = after != *metadata
+        || after.timers != before.timers
+        || messaging_service != before.messaging_service;
     if !edited && to.is_none() {
         return Ok(Plan::new((after, tail.clone()), Vec::new()));
     }
 
     let (conversation, service) = (tail.conversation, metadata.service);
     let mut draft = Draft::after(cause, tail);
+    draft.header.messaging_service = messaging_service;
     let mut writes = Vec::new();
     if after.timers != before.timers {
         draft.header.timers = after.timers;

@@ -228,7 +228,7 @@ fn text_of_decision<T>(decision: Decision<T>) -> String {
         Decision::Close(plan) => format!("close: {}", text_of_writes(&plan.writes)),
         Decision::Do(plan) if plan.writes.is_empty() => "nothing".to_owned(),
         Decision::Do(plan) => text_of_writes(&plan.writes),
-        Decision::ReadService(service) => format!("read {service}"),
+        Decision::ReadServices(services) => format!("read {services}"),
         Decision::Gather => "gather".to_owned(),
         Decision::Refuse(Refusal::KeyBound { conversation, .. }) => {
             format!("KeyBound {}", c(conversation))

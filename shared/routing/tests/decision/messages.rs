@@ -101,12 +101,40 @@ impl Case {
     }
 
     fn pooled(mut self, autocreates: bool, inbound: bool) -> Case {
-        self.facts.pool = Some(MessagingService {
-            sid: MessagingServiceSid::from_bytes(bytes(7, 0)),
+        let service = MessagingService {
             autocreates,
             inbound: inbound.then(|| call("https://example.com/pool")),
-            fallback: None,
-        });
+            ..MessagingService::new(pool(), "pool".to_owned(), at(0))
+        };
+        self = self.pooled_with_unread();
+        self.facts
+            .settings
+            .insert_messaging(service.sid, Some(service));
+        self
+    }
+
+    /// The messaging service does not defer to the number's own webhook, and does not autocreate.
+    fn pooled_without_deferring(mut self, inbound: bool) -> Case {
+        self = self.pooled(false, inbound);
+        let service = self.facts.settings.messaging_service(pool());
+        let service = MessagingService {
+            defers_to_number: false,
+            ..service.unwrap().unwrap().clone()
+        };
+        self.facts.settings.insert_messaging(pool(), Some(service));
+        self
+    }
+
+    /// The messaging service was not read.
+    fn pooled_with_unread(mut self) -> Case {
+        self.facts.pool = Some(pool());
+        self
+    }
+
+    /// The messaging service was deleted.
+    fn pooled_with_deleted(mut self) -> Case {
+        self = self.pooled_with_unread();
+        self.facts.settings.insert_messaging(pool(), None);
         self
     }
 
@@ -195,7 +223,7 @@ fn service_of(n: u32) -> ConversationService {
 
 fn text_of_route(decision: &RouteDecision) -> String {
     match decision {
-        Decision::ReadService(service) => format!("read {service}"),
+        Decision::ReadServices(services) => format!("read {services}"),
         Decision::Gather => "gather".to_owned(),
         Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
         Decision::Refuse(never) => match *never {},
@@ -443,6 +471,28 @@ fn an_unbound_message_goes_by_the_first_rule_that_applies() {
             "forwarded by number-webhook: journal with text",
         ),
         (
+            Case::new().own_webhook().pooled_without_deferring(true),
+            "forwarded by service-webhook: journal with text",
+        ),
+        (
+            Case::new().own_webhook().pooled_without_deferring(false),
+            "unroutable by none: journal with text",
+        ),
+        (
+            Case::new().own_webhook().pooled_with_deleted().unlocked(),
+            "forwarded by number-webhook: journal with text",
+        ),
+        (
+            Case::new().pooled_with_unread(),
+            "read MG00000007000000000000000000000000",
+        ),
+        (
+            Case::new()
+                .pooled_with_unread()
+                .configured_with_unread(4, AutoCreationKind::Default),
+            "read IS00000004000000000000000000000000 MG00000007000000000000000000000000",
+        ),
+        (
             Case::new().configured_with_unread(4, AutoCreationKind::Default),
             "read IS00000004000000000000000000000000",
         ),
@@ -512,10 +562,7 @@ fn an_autocreated_conversation_is_of_the_configuration_and_of_the_messaging_serv
     let writes = writes(&case);
     let header = &appended(&writes, conversation(9)).header;
     assert_eq!(header.service, service_sid(4));
-    assert_eq!(
-        header.messaging_service,
-        MessagingServiceSid::from_bytes(bytes(7, 0))
-    );
+    assert_eq!(header.messaging_service, pool());
     assert_eq!((header.timers, header.participants), (TIMERS, 1));
     let hook = writes.iter().find_map(|write| match write {
         Write::PutWebhook(webhook) => Some(&webhook.target),
@@ -693,4 +740,9 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
         unbound.facts.learn(conflict, &unbound.inbound, 1),
         Next::Gather
     );
+}
+
+/// The messaging service whose sender pool holds our number.
+fn pool() -> MessagingServiceSid {
+    MessagingServiceSid::from_bytes(bytes(7, 0))
 }

@@ -61,7 +61,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
                     }
                 }
             }
-            Decision::ReadService(service) => panic!("{service} is read with the account"),
+            Decision::ReadServices(services) => panic!("{services} is read with the account"),
             Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
             Decision::Refuse(never) => match never {},
         };
@@ -272,7 +272,7 @@ pub(crate) async fn rest(world: Rc<World>, wish: Wish) {
                 Next::Gather
             }
             Decision::Gather => Next::Gather,
-            Decision::ReadService(service) => panic!("{service} is read with the account"),
+            Decision::ReadServices(services) => panic!("{services} is read with the account"),
             Decision::Close(plan) => {
                 let _ = world.commit(&plan).await;
                 Next::Gather
@@ -472,7 +472,7 @@ fn without_outcome<T>(decision: Decision<T>) -> Decision<()> {
             writes: plan.writes,
             binding_checked: plan.binding_checked,
         })),
-        Decision::ReadService(service) => Decision::ReadService(service),
+        Decision::ReadServices(services) => Decision::ReadServices(services),
         Decision::Gather => Decision::Gather,
         Decision::Refuse(refusal) => Decision::Refuse(refusal),
     }

@@ -16,11 +16,13 @@ pub(super) async fn forward_captured(
         return Ok(AttemptResult::Done);
     };
     let store = &run.app.store;
-    let (journal, (number, _)) = tokio::try_join!(
+    let (journal, receiver) = tokio::try_join!(
         store.journal_get(key, run.deadline),
         store.receiver_get(&key.to, run.deadline),
     )?;
-    let wanted = number.filter(|number| number.inbound_webhook == InboundWebhook::Always);
+    let wanted = receiver
+        .number
+        .filter(|number| number.inbound_webhook == InboundWebhook::Always);
     let target = wanted.and_then(|number| {
         Some(Target {
             call: number.sms?,

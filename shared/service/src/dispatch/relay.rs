@@ -36,8 +36,8 @@ pub(super) async fn send(
         Relaying::Send { held, sid, message } => (held, sid, message),
     };
     // Before the claim: if a run fails after its claim, its message counts as one that may have been sent.
-    let (number, configuration) = store.receiver_get(held.pair.proxy(), prepared).await?;
-    let carrier = match (number, configuration) {
+    let receiver = store.receiver_get(held.pair.proxy(), prepared).await?;
+    let carrier = match (receiver.number, receiver.configuration) {
         (Some(number), _) => Some(number.carrier),
         (None, Some(_)) => Some(run.app.senders.default_name()),
         (None, None) => None,

@@ -35,7 +35,11 @@ pub(crate) fn to_item(service: &ConversationService, copy: u8) -> Result<Item, S
     Ok(match copy {
         0 => item::listed(
             item,
-            key::listed_conversation_service(service.sid, service.date_created),
+            key::listed(
+                key::CONVERSATION_SERVICE_LIST,
+                service.date_created,
+                service.sid,
+            ),
         ),
         _ => item,
     })

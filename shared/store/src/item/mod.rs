@@ -26,10 +26,12 @@ pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod journal;
 pub(crate) mod message;
+pub(crate) mod messaging_service;
 pub(crate) mod metadata;
 pub(crate) mod number;
 pub(crate) mod outbound;
 pub(crate) mod participant;
+pub(crate) mod pool;
 pub(crate) mod revision;
 #[cfg(test)]
 mod round_trips;

@@ -4,13 +4,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use routing::{
     AccountSettings, AccountSid, Address, AddressConfiguration, AddressConfigurationSid,
-    AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid, CarrierName, ChangeId,
-    ConversationService, ConversationServiceSid, ConversationSid, EarlierMessage, Entry, Event,
-    EventName, ForwardState, Header, HeldPair, Inbound, InboundWebhook, JournalEntry, Key, Media,
-    MediaSid, Message, MessageKey, MessageSid, MessagingServiceSid, Metadata, Method,
-    NumberSettings, NumberSid, OnTimeout, Outbound, OutboundState, Outcome, Pair, Participant,
-    ParticipantSid, PostWebhook, RawForm, Reason, Revision, Rule, SettingsScope, Snapshot, Source,
-    State, Target, Timers, Unreadable, UnreadableKey, WebhookUrl, Webhooks, Why,
+    AlphaSender, AlphaSenderSid, AutoCreation, AutoCreationKind, Binding, Call, CarrierMessageSid,
+    CarrierName, ChangeId, ConversationService, ConversationServiceSid, ConversationSid,
+    EarlierMessage, Entry, Event, EventName, ForwardState, Header, HeldPair, Inbound,
+    InboundWebhook, JournalEntry, Key, Media, MediaSid, Message, MessageKey, MessageSid,
+    MessagingService, MessagingServiceSid, Metadata, Method, NumberSettings, NumberSid, OnTimeout,
+    Outbound, OutboundState, Outcome, Pair, Participant, ParticipantSid, PoolNumber, PostWebhook,
+    RawForm, Reason, Revision, Rule, ScanMessageContent, SendingSettings, SettingsScope, Snapshot,
+    Source, State, Target, Timers, Unreadable, UnreadableKey, Usecase, WebhookUrl, Webhooks, Why,
 };
 
 use crate::item::{self, Item};
@@ -480,6 +481,59 @@ fn every_setting_comes_back_as_it_was() {
         item::conversation_service::from_item(item).unwrap(),
         service
     );
+    let services = [
+        MessagingService {
+            version: 1,
+            ..MessagingService::unwritten_default()
+        },
+        MessagingService {
+            sid: MessagingServiceSid::from_bytes([6; 16]),
+            version: 3,
+            friendly_name: "pool".to_owned(),
+            autocreates: false,
+            inbound: Some(call("https://example.com/in", Method::Get)),
+            fallback: Some(call("https://example.com/fallback", Method::Post)),
+            defers_to_number: false,
+            sending: SendingSettings {
+                status_callback: url("https://example.com/status"),
+                sticky_sender: false,
+                smart_encoding: false,
+                mms_converter: false,
+                fallback_to_long_code: false,
+                area_code_geomatch: false,
+                synchronous_validation: true,
+                scan_message_content: ScanMessageContent::Disable,
+                validity_period_s: 600,
+                usecase: Usecase::Poll,
+            },
+            date_created: at(1),
+            date_updated: at(2),
+        },
+    ];
+    for service in services {
+        let item = item::messaging_service::to_item(&service, 3).unwrap();
+        assert_eq!(item::messaging_service::from_item(item).unwrap(), service);
+    }
+    for text in ["+15550002222", "12345"] {
+        let number = PoolNumber {
+            service: MessagingServiceSid::from_bytes([6; 16]),
+            number: NumberSid::from_bytes([1; 16]),
+            version: 2,
+            address: address(text),
+            date_created: at(1),
+            date_updated: at(2),
+        };
+        let item = item::pool::number_to_item(&number).unwrap();
+        assert_eq!(item::pool::number_from_item(item).unwrap(), number);
+    }
+    let sender = AlphaSender {
+        service: MessagingServiceSid::from_bytes([6; 16]),
+        sid: AlphaSenderSid::from_bytes([2; 16]),
+        name: "ACME".to_owned(),
+        date_created: at(1),
+    };
+    let item = item::pool::alpha_sender_to_item(&sender).unwrap();
+    assert_eq!(item::pool::alpha_sender_from_item(item).unwrap(), sender);
     for settings in [
         AccountSettings {
             version: 1,
