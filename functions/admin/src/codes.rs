@@ -84,7 +84,7 @@ const PAGE_TOKEN: Problem = bad_request(21481, "PageToken is not one that this l
 pub(crate) const SERVICE_NOT_FOUND: Problem = Problem::new(
     StatusCode::NOT_FOUND,
     50050,
-    "Conversation service not found: there is only the default one",
+    "Conversation service not found",
 );
 pub(crate) const MESSAGING_SERVICE: Problem =
     bad_request(50341, "Messaging Service SID is malformed or unknown");

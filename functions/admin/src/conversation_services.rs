@@ -4,6 +4,8 @@ use routing::{ConversationService, ConversationServiceSid};
 use serde_json::{Value, json};
 use service::{create_conversation_service, write_default_service};
 
+use store::ListKind;
+
 use crate::codes;
 use crate::date;
 use crate::paging::{Fitting, List, PageSizes, Paging};
@@ -18,6 +20,7 @@ const PAGE_SIZES: PageSizes = PageSizes {
 
 pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
+    paging.request().check(ListKind::ConversationServices)?;
     write_default_service(request.app(), request.deadline()).await?;
     let store = &request.app().store;
     let page = store

@@ -1,4 +1,4 @@
-//! `/v1/Conversations/{ConversationSid}/Messages`: the messages of a conversation.
+//! `…/Conversations/{ConversationSid}/Messages`: the messages of a conversation.
 //!
 //! A message by REST is text alone: the API refuses media and content templates, which Crosspoint does not have yet. It
 //! accepts `DateCreated` and `DateUpdated` and ignores them: Crosspoint alone sets these dates.

@@ -18,7 +18,7 @@ const PAGE_SIZES: PageSizes = PageSizes {
     max: 50,
 };
 
-/// The list leaves out deleted conversations, so a page may be short and still have a next one.
+/// The list leaves out deleted conversations and those of other services, so a page may be short and still have a next one.
 pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
     let (page, deadline) = (paging.request(), request.deadline());

@@ -1,4 +1,4 @@
-//! `/v1/Conversations/{ConversationSid}/Participants`: the participants of a conversation. In a path, a participant's
+//! `…/Conversations/{ConversationSid}/Participants`: the participants of a conversation. In a path, a participant's
 //! identity names it as its SID does.
 //!
 //! A participant has an identity, or an address with a proxy address. The API accepts `RoleSid`, `DateCreated` and

@@ -1,5 +1,7 @@
 //! What a failed plan tells about the facts.
 
+use std::time::Duration;
+
 use crate::conflict::{Conflict, Found};
 use crate::facts::Facts;
 use crate::inbound::Inbound;
@@ -22,9 +24,22 @@ pub enum Next {
     Gather,
 }
 
-/// From this lost slot on, the settings are read again with each tail. The pauses before it last less than 0.2 s together;
-/// each pause after it is long enough for a settings request to return meanwhile, and its change must be in force.
-const SLOTS_LOST_UNTIL_SETTINGS: u32 = 4;
+/// How old the settings of a decision may be after a lost race. A request that changes settings may have returned
+/// meanwhile, and its change must be in force.
+pub const SETTINGS_AGE_MAX: Duration = Duration::from_millis(500);
+
+impl Next {
+    /// The same step after the pause that comes before it. `settings_age`: the time since the settings were read.
+    pub fn after_pause(self, settings_age: Duration) -> Next {
+        match self {
+            Next::Decide if settings_age > SETTINGS_AGE_MAX => Next::Gather,
+            Next::ReadTail(conversation) if settings_age > SETTINGS_AGE_MAX => {
+                Next::ReadTailAndSettings(conversation)
+            }
+            _ => self,
+        }
+    }
+}
 
 impl Facts {
     /// Takes in why a plan failed. `slots_lost` counts the lost slots of this request, this one included.
@@ -57,14 +72,11 @@ impl Facts {
         }
         // After one lost slot the entry found there is the tail, as a rule. After two, many writers are at work, and the
         // tail is further on.
-        match slots_lost {
-            0 | 1 => {
-                holder.tail = Some(entry.tail());
-                Next::Decide
-            }
-            2..SLOTS_LOST_UNTIL_SETTINGS => Next::ReadTail(holder.conversation),
-            _ => Next::ReadTailAndSettings(holder.conversation),
+        if slots_lost > 1 {
+            return Next::ReadTail(holder.conversation);
         }
+        holder.tail = Some(entry.tail());
+        Next::Decide
     }
 
     /// Takes in the tail that [`Facts::learn`] asked for.

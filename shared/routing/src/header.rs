@@ -23,7 +23,7 @@ pub struct PostWebhook {
     pub scope: SettingsScope,
     /// A generation begins when a URL appears, not when a URL is edited.
     pub generation: u64,
-    /// The slot since which the generation has been in force here: a missing cursor starts there.
+    /// The first slot at which the generation was in force here: a missing cursor starts there.
     pub since: u64,
 }
 

@@ -61,7 +61,7 @@ mod why;
 pub use account::{AccountSettings, OnTimeout, Webhooks};
 pub use address::{Address, AddressError, Channel};
 pub use address_configuration::{AddressConfiguration, AutoCreation, AutoCreationKind};
-pub use after_conflict::Next;
+pub use after_conflict::{Next, SETTINGS_AGE_MAX};
 pub use binding::Binding;
 pub use cause::{Cause, Fresh};
 pub use change::facts::{ChangeFacts, ChangeRequest, Obstacle};

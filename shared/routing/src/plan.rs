@@ -20,18 +20,11 @@ pub struct Plan<T> {
     pub outcome: T,
     /// Each touches another item. Empty: the outcome needs no write.
     pub writes: Vec<Write>,
-    /// A condition that no write of the plan can check: right before the writes, the binding of this key must name this
-    /// conversation (`None`: there is no such binding). Where it does not, gather and decide again.
-    pub binding_checked: Option<(Key, Option<ConversationSid>)>,
 }
 
 impl<T> Plan<T> {
     pub(crate) fn new(outcome: T, writes: Vec<Write>) -> Plan<T> {
-        Plan {
-            outcome,
-            writes,
-            binding_checked: None,
-        }
+        Plan { outcome, writes }
     }
 }
 

@@ -378,15 +378,11 @@ impl<'a> Router<'a> {
         Ok(self.plan(self.inbound.clone(), outcome, why, writes))
     }
 
-    /// A rejection writes the journal alone, so no condition of its writes says that the key is still where the rejecting
-    /// webhook was called for. If it has moved, the webhook of the new holder must be called.
+    /// A rejection writes the journal alone. Its facts were read after the reply: if the key has moved meanwhile, the
+    /// webhook of the new holder is asked.
     fn rejected(&self, conversation: Option<ConversationSid>, why: Why) -> Planned {
         let outcome = Outcome::Rejected { conversation };
-        let mut plan = self.plan(self.inbound.clone(), outcome, why, Vec::new());
-        let holder = self.facts.holder.as_ref();
-        let holder = holder.map(|holder| holder.conversation);
-        plan.binding_checked = self.inbound.binding_key().map(|key| (key, holder));
-        Ok(plan)
+        Ok(self.plan(self.inbound.clone(), outcome, why, Vec::new()))
     }
 
     /// The writes that close the expired conversation. A claim of the same transaction takes over the key `claimed`, so

@@ -125,7 +125,8 @@ sid!(
 );
 
 impl ConversationServiceSid {
-    /// The account's default conversation service: there from the first start, and never another.
+    /// The account's first conversation service: there from the first start, and the default until Configuration names
+    /// another.
     pub const DEFAULT: ConversationServiceSid =
         ConversationServiceSid(*b"crosspoint\0\0\0\0\0\x01");
 }

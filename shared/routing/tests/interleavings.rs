@@ -103,7 +103,7 @@ const PROCEDURES: [(Procedure, &str); 7] = [
         Procedure::ForwardedBeforeJournaled,
         "before it is journaled",
     ),
-    (Procedure::RejectionNotChecked, "which holds nothing"),
+    (Procedure::FactsKeptOverTheReply, "which holds nothing"),
     (Procedure::StateCopyNotCounted, "state copy"),
 ];
 

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use routing::{
-    Conflict, ConversationSid, Decision, Fresh, Key, Next, Plan, PreActionCall, PreActionReply,
+    Conflict, ConversationSid, Decision, Fresh, Next, Plan, PreActionCall, PreActionReply,
     Progress, Settings, State, Write,
 };
 use store::{CommitError, Deadline, StoreError};
@@ -36,10 +36,6 @@ pub(crate) trait Task {
     ) -> Decision<Self::Outcome, Self::Refusal>;
 
     fn settings(facts: &mut Self::Facts) -> &mut Settings;
-
-    /// Whether the facts are read again after the reply of a pre-action webhook, which can take seconds. A message's
-    /// facts are not: the commit's conditions and [`Plan::binding_checked`] hold what its decision depends on.
-    const GATHERS_AFTER_REPLY: bool;
 
     /// Calls the pre-action webhook.
     async fn ask(&self, call: &PreActionCall, fresh: &Fresh)
@@ -103,6 +99,7 @@ async fn decide_until_done<K: Task>(
     progress: &mut Progress<K::Outcome>,
 ) -> Result<K::Outcome, K::Error> {
     let fresh = app.fresh();
+    let mut settings_read = Instant::now();
     let mut facts = task.gather().await?;
     let mut reply = None;
     let mut rounds = 0;
@@ -113,9 +110,10 @@ async fn decide_until_done<K: Task>(
             Decision::Ask(call) => {
                 reply = Some(task.ask(&call, &fresh).await?);
                 began = Instant::now();
-                if K::GATHERS_AFTER_REPLY
-                    && let Some(outcome) =
-                        gather_again(app, task, &mut facts, progress, deadline).await?
+                // The call can take seconds. What changed meanwhile must be in force for the change that follows.
+                settings_read = Instant::now();
+                if let Some(outcome) =
+                    gather_again(app, task, &mut facts, progress, deadline).await?
                 {
                     return Ok(outcome);
                 }
@@ -138,22 +136,14 @@ async fn decide_until_done<K: Task>(
                 Err(CommitError::Store(error)) => return Err(error.into()),
             },
             Decision::Do(plan) => {
-                let Plan {
-                    outcome,
-                    writes,
-                    binding_checked,
-                } = *plan;
-                if binding_moved(app, binding_checked, deadline).await? {
-                    Next::Gather
-                } else {
-                    match app.store.commit(&writes, deadline).await {
-                        Ok(()) => return Ok(outcome),
-                        Err(CommitError::Store(error)) => return Err(error.into()),
-                        Err(CommitError::Conflict(conflict)) => {
-                            progress.failed(conflict, outcome, &writes, |conflict, slots_lost| {
-                                task.learn(&mut facts, conflict, &writes, slots_lost)
-                            })
-                        }
+                let Plan { outcome, writes } = *plan;
+                match app.store.commit(&writes, deadline).await {
+                    Ok(()) => return Ok(outcome),
+                    Err(CommitError::Store(error)) => return Err(error.into()),
+                    Err(CommitError::Conflict(conflict)) => {
+                        progress.failed(conflict, outcome, &writes, |conflict, slots_lost| {
+                            task.learn(&mut facts, conflict, &writes, slots_lost)
+                        })
                     }
                 }
             }
@@ -166,6 +156,10 @@ async fn decide_until_done<K: Task>(
         began = Instant::now();
         if deadline.passed() {
             return Err(Contended.into());
+        }
+        let next = next.after_pause(settings_read.elapsed());
+        if let Next::ReadTailAndSettings(_) | Next::Gather = next {
+            settings_read = Instant::now();
         }
         match next {
             Next::DecideAtOnce | Next::Decide => {}
@@ -199,17 +193,4 @@ async fn gather_again<K: Task>(
     };
     let entry = app.store.entry_get(conversation, slot, deadline).await?;
     Ok(progress.settle(entry.as_ref()))
-}
-
-/// Whether the binding of the key names another conversation than the plan says.
-async fn binding_moved(
-    app: &App,
-    binding_checked: Option<(Key, Option<ConversationSid>)>,
-    deadline: Deadline,
-) -> Result<bool, StoreError> {
-    let Some((key, conversation)) = binding_checked else {
-        return Ok(false);
-    };
-    let binding = app.store.binding_get(&key, deadline).await?;
-    Ok(binding.map(|binding| binding.conversation) != conversation)
 }

@@ -93,8 +93,6 @@ where
     type Refusal = Refusal;
     type Error = ChangeError;
 
-    const GATHERS_AFTER_REPLY: bool = true;
-
     fn settings(facts: &mut ChangeFacts<F>) -> &mut Settings {
         &mut facts.settings
     }

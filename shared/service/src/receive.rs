@@ -137,8 +137,6 @@ impl Task for Reception<'_> {
     type Refusal = Infallible;
     type Error = ReceiveError;
 
-    const GATHERS_AFTER_REPLY: bool = false;
-
     fn settings(facts: &mut Facts) -> &mut Settings {
         &mut facts.settings
     }

@@ -66,7 +66,14 @@ impl Store {
     ) -> Result<Page<ConversationService>, StoreError> {
         let list = key::CONVERSATION_SERVICE_LIST.to_owned();
         let read = item::conversation_service::from_item;
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
-            .await
+        self.index_page(
+            GSI1,
+            list,
+            ListKind::ConversationServices,
+            page,
+            read,
+            deadline,
+        )
+        .await
     }
 }

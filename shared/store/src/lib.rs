@@ -42,10 +42,11 @@
 //! | pattern | sequential calls | read units | write units: table + index |
 //! |---|---|---|---|
 //! | capture | 3 | 6 | 4 + 2 |
-//! | … after each lost slot from the second on | 2 more | 1 more: tail; from the fourth on 4 more: also number's partition, account, service | billed as if done |
+//! | … after each lost slot from the second on | 2 more | 1 more: tail; 4 more if the settings have grown old: also number's partition, account, service | billed as if done |
+//! | … with a pre-action webhook | 2 more after its reply | twice as many | – |
 //! | … that makes the conversation active | 3 | 6 | 6 + 2, with timers 8 + 3 |
 //! | autocreation (a scoped webhook: 2 more) | 3 | 5; of a number in a sender pool 6 | 10 + 5 |
-//! | rejected by a pre-action webhook | 4, one of them after the answer | 6–7 | 1 + 2 |
+//! | rejected by a pre-action webhook | 5, three of them after the reply | 10–12 | 1 + 2 |
 //! | fall-through | 2, and the note after the answer | 4 | 1 + 2, note 1 |
 //! | … of a number in a sender pool | 1 more | 1 more; unlocked 2 more | – |
 //! | duplicate | 1 | 4 | – |
@@ -61,7 +62,7 @@
 //! | webhook gets an event, at the first attempt | 4 | 4 | 2, both of the cursor; each further event of the run 1 |
 //! | … that fails | 3 | 3 | 2 + 1 |
 //! | message sent to one participant | 7 | 5 | 4 + 2: cursor 2, record 2 |
-//! | … by the service's own webhook | 1 more | 1 more |
+//! | … where a service's own webhook was ever in force | 1 more | 1 more: the service | – |
 //! | run with nothing to do | 1 | 3 | – |
 //! | the clock, with nothing to do | 11 | 16 reads, 64 queries of an index | – |
 //! | a page of conversations | 3 | 16 queries of the index, then two reads a row | – |

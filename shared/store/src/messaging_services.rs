@@ -103,8 +103,15 @@ impl Store {
     ) -> Result<Page<MessagingService>, StoreError> {
         let list = key::MESSAGING_SERVICE_LIST.to_owned();
         let read = item::messaging_service::from_item;
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
-            .await
+        self.index_page(
+            GSI1,
+            list,
+            ListKind::MessagingServices,
+            page,
+            read,
+            deadline,
+        )
+        .await
     }
 
     /// Puts a number of ours into a sender pool; version 1 takes a free place, any other the place as it was seen. The
@@ -157,7 +164,7 @@ impl Store {
             false => PoolList::Numbers,
         };
         let (list, read) = (key::pool_list(service, list), item::pool::number_from_item);
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
+        self.index_page(GSI1, list, ListKind::PoolNumbers, page, read, deadline)
             .await
     }
 
@@ -200,7 +207,7 @@ impl Store {
     ) -> Result<Page<AlphaSender>, StoreError> {
         let list = key::pool_list(service, PoolList::AlphaSenders);
         let read = item::pool::alpha_sender_from_item;
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
+        self.index_page(GSI1, list, ListKind::AlphaSenders, page, read, deadline)
             .await
     }
 }

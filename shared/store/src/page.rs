@@ -71,7 +71,12 @@ pub enum ListKind {
     Participants,
     Messages,
     Participations,
-    Settings,
+    Numbers,
+    AddressConfigurations,
+    ConversationServices,
+    MessagingServices,
+    PoolNumbers,
+    AlphaSenders,
     Bindings,
 }
 
@@ -82,7 +87,12 @@ impl ListKind {
             ListKind::Participants => "p:",
             ListKind::Messages => "m:",
             ListKind::Participations => "a:",
-            ListKind::Settings => "s:",
+            ListKind::Numbers => "n:",
+            ListKind::AddressConfigurations => "g:",
+            ListKind::ConversationServices => "s:",
+            ListKind::MessagingServices => "v:",
+            ListKind::PoolNumbers => "o:",
+            ListKind::AlphaSenders => "l:",
             ListKind::Bindings => "b:",
         }
     }
@@ -300,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_page_can_continue_after_any_of_its_rows() {
-        let list = ListKind::Settings;
+        let list = ListKind::Numbers;
         let rows = [('a', "1"), ('b', "2"), ('c', "3")].map(|(row, at)| (row, at.to_owned()));
         let after = |position: &str| Some(super::token(list, position));
         for (next, at_the_end) in [(None, None), (Some("3+"), after("3+"))] {

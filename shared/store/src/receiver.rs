@@ -95,7 +95,7 @@ impl Store {
         deadline: Deadline,
     ) -> Result<Page<NumberSettings>, StoreError> {
         let (list, read) = (key::NUMBER_LIST.to_owned(), item::number::from_item);
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
+        self.index_page(GSI1, list, ListKind::Numbers, page, read, deadline)
             .await
     }
 
@@ -131,8 +131,15 @@ impl Store {
             key::ADDRESS_CONFIGURATION_LIST.to_owned(),
             item::address_configuration::from_item,
         );
-        self.index_page(GSI1, list, ListKind::Settings, page, read, deadline)
-            .await
+        self.index_page(
+            GSI1,
+            list,
+            ListKind::AddressConfigurations,
+            page,
+            read,
+            deadline,
+        )
+        .await
     }
 
     /// Whether we receive on an address: it is one of our numbers, or has an address configuration.

@@ -10,6 +10,7 @@ use tests::system::{ADA, OURS, TestSystem};
 on_both_engines!(
     the_services_webhooks_replace_the_accounts_at_once,
     a_backlog_of_the_account_outlives_the_services_webhook,
+    a_change_during_the_pre_action_call_is_in_force_for_the_message,
 );
 
 struct Service {
@@ -99,4 +100,28 @@ async fn a_backlog_of_the_account_outlives_the_services_webhook(system: TestSyst
     system.advance_and_tick(Duration::from_secs(3_600)).await;
     assert_eq!(bodies(&account), ["one", "one"]);
     assert_eq!(bodies(&own), ["two"]);
+}
+
+/// The service's webhooks are removed while its pre-action webhook is called. The account's are in force then, and get the
+/// event.
+async fn a_change_during_the_pre_action_call_is_in_force_for_the_message(system: TestSystem) {
+    let account = accepts().await;
+    let own_pre = Receiver::start(|_| Reply::new(403, "").after(Duration::from_secs(3))).await;
+    let own_post = accepts().await;
+    let service = Service::start(&system).await;
+    system.set_post_webhook(&account.url(), &[]).await;
+    service
+        .set_webhooks(&system, &own_pre.url(), &own_post.url())
+        .await;
+    let message = tokio::spawn({
+        let system = system.clone();
+        async move { system.message(&sid(1), ADA, OURS, "hello").await }
+    });
+    own_pre.wait_for(1).await;
+    service.set_webhooks(&system, "", "").await;
+    let answer = message.await.expect("no task panics");
+    assert!(answer.accepted(), "{}", answer.text());
+    system.run(&service.conversation).await;
+    assert_eq!(bodies(&account), ["hello"]);
+    assert!(own_post.received().is_empty());
 }

@@ -4,9 +4,9 @@
 //! no code lists them. A user configures the account's endpoint, and the conversation service's, which replaces the
 //! account's. The types leave room for the webhooks of single conversations, which will come in addition.
 //!
-//! An endpoint's *generation* begins when a URL appears where none was, or when another scope's webhook comes into
-//! force; it does not begin when a URL is edited. An entry is owed to the generation that was in force when it was
-//! committed, and to no other.
+//! An endpoint's *generation* begins when a URL appears where none was. It does not begin when a URL is edited, and it
+//! goes on when another scope's webhook was in force meanwhile. An entry is owed to the scope and the generation that
+//! were in force when it was committed, and to no other.
 
 use crate::{Call, Entry, EventName, PostWebhook, SettingsScope, Tail, WebhookSid, Webhooks};
 

@@ -26,7 +26,7 @@ pub(crate) const LANE_TIME_MAX: Duration = Duration::from_secs(20);
 pub struct Limits {
     /// How often a run looks for more. The rest is due for the next run.
     pub looks_max: u32,
-    /// A cursor that lags behind by more slots than this is moved, though none of them owes it anything. To move the
+    /// A cursor that lags behind by so many slots is moved, though none of them owes it anything. To move the
     /// cursor costs a write; to leave it makes each later read longer.
     pub idle_slots_max: u64,
     /// How many of the newest items of a log a look reads. As a rule they are all that a consumer has not passed, and

@@ -3,6 +3,8 @@
 mod post_action;
 mod pre_action;
 
+use std::time::Duration;
+
 use crate::support::{
     PROXY, address, at, bytes, call, configuration, conversation, fresh, inbound, number, pair,
     participant, settings, url,
@@ -679,19 +681,7 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
     for (found, lost, expected, tail) in [
         (vec![slot()], 1, Next::Decide, 6),
         (vec![slot()], 2, Next::ReadTail(conversation(1)), 5),
-        (vec![slot()], 3, Next::ReadTail(conversation(1)), 5),
-        (
-            vec![slot()],
-            4,
-            Next::ReadTailAndSettings(conversation(1)),
-            5,
-        ),
-        (
-            vec![slot()],
-            9,
-            Next::ReadTailAndSettings(conversation(1)),
-            5,
-        ),
+        (vec![slot()], 9, Next::ReadTail(conversation(1)), 5),
         (vec![journal()], 0, Next::DecideAtOnce, 5),
         (vec![slot(), journal()], 2, Next::DecideAtOnce, 5),
         (vec![binding(), slot(), journal()], 2, Next::DecideAtOnce, 5),
@@ -745,4 +735,20 @@ fn a_lost_race_teaches_what_it_can_and_else_fresh_reads_do() {
 /// The messaging service whose sender pool holds our number.
 fn pool() -> MessagingServiceSid {
     MessagingServiceSid::from_bytes(bytes(7, 0))
+}
+
+#[test]
+fn settings_that_have_grown_old_are_read_again_after_a_pause() {
+    let (young, old) = (Duration::from_millis(500), Duration::from_millis(501));
+    let c1 = conversation(1);
+    for (next, settings_age, expected) in [
+        (Next::Decide, young, Next::Decide),
+        (Next::Decide, old, Next::Gather),
+        (Next::ReadTail(c1), young, Next::ReadTail(c1)),
+        (Next::ReadTail(c1), old, Next::ReadTailAndSettings(c1)),
+        (Next::Gather, young, Next::Gather),
+        (Next::DecideAtOnce, old, Next::DecideAtOnce),
+    ] {
+        assert_eq!(next.after_pause(settings_age), expected, "{next:?}");
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! The decisions are the crate's own; nothing of them is modelled. That holds for consumers too: each
 //! step of a [`consumer`], and every condition and change of its cursor, is a value that the model carries out as the
-//! service does. Not modelled: the numbers' own webhooks (they run as the relay does), purge, TTL, capacity, reads that
+//! service does. Not modelled: services' own webhooks (a test of decisions follows them through random changes), the
+//! numbers' own webhooks (they run as the relay does), purge, TTL, capacity, reads that
 //! page, runs that outlive the sweep's distance (a test of the bounds compares the two).
 
 mod consumer;
@@ -46,8 +47,8 @@ pub(crate) enum Procedure {
     /// If the facts contradict each other, the process does not read the tail again.
     TailReadOnce,
     ForwardedBeforeJournaled,
-    /// A rejection is written though the pair may have moved since its webhook was called.
-    RejectionNotChecked,
+    /// The facts of a message are not read again after the reply of a pre-action webhook.
+    FactsKeptOverTheReply,
     /// A copied state is no version of the metadata.
     StateCopyNotCounted,
     NoLastLook,

@@ -7,7 +7,7 @@ use routing::change::message::{self, MessageEdit, NewMessage};
 use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit, UpdateFacts};
 use routing::{
     AutoCreationKind, Cause, ChangeFacts, ChangeRequest, ConversationSid, Decision, Entry, Facts,
-    Fresh, Holder, Inbound, ItemKey, Journaled, Key, Metadata, Next, Outcome, Participant,
+    Fresh, Holder, Inbound, ItemKey, Journaled, Metadata, Next, Outcome, Participant,
     ParticipantSid, Plan, PreActionReply, Progress, Revision, Source, State, Tail, close_expired,
     route,
 };
@@ -39,25 +39,22 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
                 step().await;
                 reply = Some(PreActionReply::to(&call, world.pre_action_result()));
                 replied = world.steps.get();
-                Next::DecideAtOnce
+                match world.procedure {
+                    Procedure::FactsKeptOverTheReply => Next::DecideAtOnce,
+                    _ => Next::Gather,
+                }
             }
             Decision::Do(plan) => {
-                let Plan {
-                    outcome, writes, ..
-                } = &*plan;
+                let Plan { outcome, writes } = &*plan;
                 let forwarded = matches!(outcome.entry().outcome, Outcome::Forwarded { .. });
                 if forwarded && world.procedure == Procedure::ForwardedBeforeJournaled {
                     world.forward(&inbound.key);
                 }
-                if binding_moved(&world, &plan).await {
-                    Next::Gather
-                } else {
-                    match world.commit(&plan).await {
-                        Ok(()) => return received(&world, plan.outcome, began, replied).await,
-                        Err(conflict) => {
-                            let learn = |conflict, lost| facts.learn(conflict, &inbound, lost);
-                            progress.failed(conflict, outcome.clone(), writes, learn)
-                        }
+                match world.commit(&plan).await {
+                    Ok(()) => return received(&world, plan.outcome, began, replied).await,
+                    Err(conflict) => {
+                        let learn = |conflict, lost| facts.learn(conflict, &inbound, lost);
+                        progress.failed(conflict, outcome.clone(), writes, learn)
                     }
                 }
             }
@@ -65,7 +62,7 @@ pub(crate) async fn receive(world: Rc<World>, message: u32) {
             Decision::Close(_) => panic!("a message closes a conversation in its own plan"),
             Decision::Refuse(never) => match never {},
         };
-        match next {
+        match next.after_pause(world.settings_age()) {
             Next::DecideAtOnce | Next::Decide => {}
             Next::ReadTail(_) => read_tail(&world, &mut facts).await,
             Next::ReadTailAndSettings(_) => gather_tail_and_settings(&world, &mut facts).await,
@@ -98,14 +95,6 @@ async fn received(world: &World, outcome: Journaled, began: u64, replied: u64) {
     world.note(|| format!("{key:?} is answered {word}"));
     let mut history = world.history.borrow_mut();
     history.answered.push((key.clone(), word));
-}
-
-/// Whether the binding names another conversation than the plan says.
-async fn binding_moved<T>(world: &World, plan: &Plan<T>) -> bool {
-    let Some((key, conversation)) = &plan.binding_checked else {
-        return false;
-    };
-    world.procedure != Procedure::RejectionNotChecked && binding(world, key).await != *conversation
 }
 
 /// Journal, binding, settings in any order; then the tail of the conversation that the binding names.
@@ -180,15 +169,6 @@ async fn gather_tail_and_settings(world: &World, facts: &mut Facts) {
                 facts.settings = world.settings();
             }
         }
-    }
-}
-
-/// The conversation that the binding of a key names.
-async fn binding(world: &World, key: &Key) -> Option<ConversationSid> {
-    step().await;
-    match world.table.borrow().item(&ItemKey::Binding(key.clone())) {
-        Some(Item::Binding(binding)) => Some(binding.conversation),
-        _ => None,
     }
 }
 
@@ -470,7 +450,6 @@ fn without_outcome<T>(decision: Decision<T>) -> Decision<()> {
         Decision::Do(plan) => Decision::Do(Box::new(Plan {
             outcome: (),
             writes: plan.writes,
-            binding_checked: plan.binding_checked,
         })),
         Decision::ReadServices(services) => Decision::ReadServices(services),
         Decision::Gather => Decision::Gather,

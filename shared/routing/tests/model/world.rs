@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use routing::{
@@ -151,6 +152,14 @@ impl World {
 
     pub(crate) fn now(&self) -> Timestamp {
         support::at(self.now.get())
+    }
+
+    /// The time since a process read the settings: by chance, short or long.
+    pub(crate) fn settings_age(&self) -> Duration {
+        match self.below(2) {
+            0 => Duration::ZERO,
+            _ => Duration::MAX,
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {

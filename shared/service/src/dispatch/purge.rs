@@ -1,5 +1,6 @@
 //! The purge: it deletes the items that the table still has of a deleted conversation. It begins at the earliest a day
-//! after the deletion (`PURGE_AFTER` of `routing::change::conversation`), and waits until every consumer has passed the last slot. It deletes the last slot last.
+//! after the deletion (`PURGE_AFTER` of `routing::change::conversation`), and waits until every consumer has passed the
+//! last slot. It deletes the last slot last.
 
 use std::time::Duration;
 
