@@ -65,7 +65,7 @@ const NUMBER_UNKNOWN: Problem = bad_request(
 );
 pub(crate) const DEFAULT_SERVICE_STAYS: Problem = conflict(
     20409,
-    "The account's first Messaging Service can't be deleted",
+    "The account's first and its default Messaging Service can't be deleted",
 );
 const ADDRESS_TAKEN: Problem = conflict(20409, "A resource for this address already exists");
 

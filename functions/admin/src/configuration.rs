@@ -1,12 +1,14 @@
 //! `/v1/Configuration`: the settings that a new conversation starts with, and the switch for autocreation by messaging
 //! services, which is Crosspoint's own here.
 
-use routing::{AccountSettings, MessagingServiceSid, Timers};
+use routing::{AccountSettings, Timers};
 use serde_json::{Value, json};
 use service::update_account;
 
 use crate::codes;
-use crate::named_services::{check_service_exists, conversation_service, messaging_service};
+use crate::named_services::{
+    check_messaging_service_exists, check_service_exists, conversation_service, messaging_service,
+};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -21,10 +23,7 @@ pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
 pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     let parameters = &request.parameters;
     let service = conversation_service(parameters.single("DefaultChatServiceSid")?)?;
-    match messaging_service(parameters.single("DefaultMessagingServiceSid")?)? {
-        None | Some(MessagingServiceSid::DEFAULT) => {}
-        Some(_) => return Err(codes::MESSAGING_SERVICE),
-    }
+    let messaging_service = messaging_service(parameters.single("DefaultMessagingServiceSid")?)?;
     let inactive_s = timer_s(
         parameters,
         "DefaultInactiveTimer",
@@ -41,8 +40,10 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
     )?;
     let unlocked = parameters.boolean("HandleInboundMessagesWithConversations")?;
     check_service_exists(&request, service).await?;
+    check_messaging_service_exists(&request, messaging_service).await?;
     let edit = |settings: AccountSettings| AccountSettings {
         default_service: service.unwrap_or(settings.default_service),
+        default_messaging_service: messaging_service.unwrap_or(settings.default_messaging_service),
         autocreation_unlocked: unlocked.unwrap_or(settings.autocreation_unlocked),
         timers: Timers {
             inactive_s: inactive_s.unwrap_or(settings.timers.inactive_s),
@@ -74,7 +75,7 @@ fn configuration_json(request: &Request, settings: &AccountSettings) -> Value {
     json!({
         "account_sid": request.account().to_string(),
         "default_chat_service_sid": service.to_string(),
-        "default_messaging_service_sid": MessagingServiceSid::DEFAULT.to_string(),
+        "default_messaging_service_sid": settings.default_messaging_service.to_string(),
         "default_inactive_timer": settings.timers.inactive_s.map(timer::text),
         "default_closed_timer": settings.timers.closed_s.map(timer::text),
         "handle_inbound_messages_with_conversations": settings.autocreation_unlocked,

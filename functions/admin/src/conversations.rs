@@ -72,9 +72,7 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
     let wish = ConversationWish::from_parameters(&request.parameters)?;
     check_messaging_service_exists(&request, wish.messaging_service).await?;
     let new = NewConversation {
-        messaging_service: wish
-            .messaging_service
-            .unwrap_or(MessagingServiceSid::DEFAULT),
+        messaging_service: wish.messaging_service,
         friendly_name: wish.friendly_name.filter(|name| !name.is_empty()),
         unique_name: wish.unique_name,
         attributes: wish.attributes.unwrap_or_else(|| "{}".to_owned()),

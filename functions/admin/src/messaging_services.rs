@@ -79,7 +79,13 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
 
 pub(crate) async fn delete(request: Request) -> Result<Success, Problem> {
     let sid = sid_of(&request)?;
-    if sid == MessagingServiceSid::DEFAULT {
+    let account = request.app().store.account_get(request.deadline()).await?;
+    if [
+        MessagingServiceSid::DEFAULT,
+        account.default_messaging_service,
+    ]
+    .contains(&sid)
+    {
         return Err(codes::DEFAULT_SERVICE_STAYS);
     }
     delete_messaging_service(request.app(), sid, request.deadline()).await?;

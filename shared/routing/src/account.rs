@@ -1,7 +1,7 @@
 //! The settings of the whole account.
 
 use crate::event_name::EventName;
-use crate::sid::ConversationServiceSid;
+use crate::sid::{ConversationServiceSid, MessagingServiceSid};
 use crate::timers::Timers;
 use crate::webhook::{Method, WebhookUrl};
 
@@ -12,6 +12,8 @@ pub struct AccountSettings {
     pub version: u64,
     /// The conversation service of a request or a setting that names none.
     pub default_service: ConversationServiceSid,
+    /// The messaging service of a new conversation that has no other.
+    pub default_messaging_service: MessagingServiceSid,
     pub webhooks: Webhooks,
     /// What new conversations start with.
     pub timers: Timers,
@@ -24,6 +26,7 @@ impl Default for AccountSettings {
         AccountSettings {
             version: 0,
             default_service: ConversationServiceSid::DEFAULT,
+            default_messaging_service: MessagingServiceSid::DEFAULT,
             webhooks: Webhooks::default(),
             timers: Timers::default(),
             autocreation_unlocked: false,

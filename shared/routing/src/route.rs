@@ -26,7 +26,7 @@ use crate::pre_action::{
     pre_action_result,
 };
 use crate::settings::{SettingsInForce, Unread};
-use crate::sid::{ConversationServiceSid, ConversationSid, MessagingServiceSid, ParticipantSid};
+use crate::sid::{ConversationServiceSid, ConversationSid, ParticipantSid};
 use crate::source::Source;
 use crate::state::{Reason, State};
 use crate::tail::Tail;
@@ -208,7 +208,8 @@ impl<'a> Router<'a> {
             expired: expired.map(|tail| tail.conversation),
         };
         let pool = self.pool()?;
-        let messaging_service = pool.map_or(MessagingServiceSid::DEFAULT, |pool| pool.sid);
+        let default = self.facts.settings.account.default_messaging_service;
+        let messaging_service = pool.map_or(default, |pool| pool.sid);
         let attributes = || "{}".to_owned();
         let proposal = || PreActionProposal::Conversation {
             friendly_name: None,

@@ -25,6 +25,7 @@ on_the_embedded_engine!(
     a_messaging_service_that_does_not_exist_has_nothing,
     the_first_messaging_service_is_there_from_the_start,
     a_conversation_names_any_messaging_service_that_exists,
+    the_default_messaging_service_can_change,
 );
 
 const SERVICES: &str = "/messaging/v1/Services";
@@ -538,4 +539,24 @@ async fn a_conversation_names_any_messaging_service_that_exists(system: TestSyst
     refused.expect_code(400, 50341);
     let shown = system.fetch_conversation(&made).await;
     assert_eq!(shown["messaging_service_sid"], sid_of(&two));
+}
+
+async fn the_default_messaging_service_can_change(system: TestSystem) {
+    let service = service(&system, &[]).await;
+    let form = [("DefaultMessagingServiceSid", sid_of(&service))];
+    let changed = system.post("/v1/Configuration", &form).await.expect(200);
+    assert_eq!(changed["default_messaging_service_sid"], sid_of(&service));
+    let by_rest = system.conversation(&[]).await;
+    system.autocreation(OURS).await;
+    system.message(&sid(1), ADA, OURS, "hello").await;
+    let autocreated = system.conversation_of(ADA).await;
+    for made in [by_rest, autocreated] {
+        let shown = system.fetch_conversation(&made).await;
+        assert_eq!(shown["messaging_service_sid"], sid_of(&service));
+    }
+    system.delete(&service).await.expect_code(409, 20409);
+    let unknown = format!("MG{}", "0".repeat(32));
+    let form = [("DefaultMessagingServiceSid", &*unknown)];
+    let refused = system.post("/v1/Configuration", &form).await;
+    refused.expect_code(400, 50341);
 }

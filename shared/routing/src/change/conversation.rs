@@ -19,7 +19,8 @@ use crate::timers::Timers;
 /// A new conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewConversation {
-    pub messaging_service: MessagingServiceSid,
+    /// `None`: the account's default one.
+    pub messaging_service: Option<MessagingServiceSid>,
     pub friendly_name: Option<String>,
     pub unique_name: Option<String>,
     pub attributes: String,
@@ -74,6 +75,9 @@ fn plan_to_create(
     }
     let cause = facts.cause(request)?;
     let service = cause.settings.service;
+    let messaging_service = wish
+        .messaging_service
+        .unwrap_or(facts.settings.account.default_messaging_service);
     let mut friendly_name = wish.friendly_name.clone();
     if !cause.quiet {
         let result = pre_action_result(
@@ -86,7 +90,7 @@ fn plan_to_create(
                 unique_name: wish.unique_name.clone(),
                 attributes: wish.attributes.clone(),
                 service,
-                messaging_service: wish.messaging_service,
+                messaging_service,
                 state: wish.state,
                 pair: None,
                 body: None,
@@ -120,7 +124,7 @@ fn plan_to_create(
     let header = Header {
         state: wish.state,
         service,
-        messaging_service: wish.messaging_service,
+        messaging_service,
         pairs: Vec::new(),
         participants: 0,
         message_index: 0,

@@ -4,7 +4,7 @@ mod conversation;
 mod message;
 mod participant;
 
-use crate::support::{PROXY, at, conversation, fresh, pair, participant, settings};
+use crate::support::{PROXY, at, bytes, conversation, fresh, pair, participant, settings};
 use crate::text::{c, text_of_writes};
 use crate::{TIMERS, a_message, account, appended, asking, entry, first_webhook, publish, tail};
 use routing::change::conversation::{self as conversations, ConversationEdit, NewConversation};
@@ -138,7 +138,7 @@ impl Rest {
 
     fn create(&self, change: fn(&mut NewConversation), reply: Option<PreActionReply>) -> String {
         let mut wish = NewConversation {
-            messaging_service: MessagingServiceSid::DEFAULT,
+            messaging_service: None,
             friendly_name: None,
             unique_name: None,
             attributes: "{}".to_owned(),

@@ -13,7 +13,7 @@ use routing::change::message::{self, MessageEdit, NewMessage};
 use routing::change::participant::{self, AddFacts, NewParticipant, ParticipantEdit};
 use routing::{
     AccountSettings, ChangeFacts, ChangeRequest, Consumer, ConversationSid, Decision, Inbound,
-    MessagingServiceSid, Scope, Settings, State, Timers, Webhooks, Write,
+    Scope, Settings, State, Timers, Webhooks, Write,
 };
 
 use super::cursors::Cursors;
@@ -473,7 +473,7 @@ fn begin(world: &Rc<World>, role: Role, message: u32) -> Vec<Task> {
 
 pub(crate) fn new_conversation(unique_name: Option<String>) -> NewConversation {
     NewConversation {
-        messaging_service: MessagingServiceSid::DEFAULT,
+        messaging_service: None,
         friendly_name: None,
         unique_name,
         attributes: "{}".to_owned(),

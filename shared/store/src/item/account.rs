@@ -1,6 +1,6 @@
 //! The account's settings, in equal copies.
 
-use routing::{AccountSettings, ConversationServiceSid};
+use routing::{AccountSettings, ConversationServiceSid, MessagingServiceSid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -13,6 +13,9 @@ struct AccountWire {
     #[serde(rename = "v")]
     version: u64,
     default_service: Id,
+    /// `None`: the account's first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_messaging_service: Option<Id>,
     webhooks: WebhooksWire,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timers: Option<TimersWire>,
@@ -24,6 +27,9 @@ pub(crate) fn to_item(settings: &AccountSettings, copy: u8) -> Result<Item, Stor
     let wire = AccountWire {
         version: settings.version,
         default_service: id(settings.default_service.as_bytes()),
+        default_messaging_service: Some(settings.default_messaging_service)
+            .filter(|sid| *sid != MessagingServiceSid::DEFAULT)
+            .map(|sid| id(sid.as_bytes())),
         webhooks: webhooks_wire(&settings.webhooks),
         timers: item::timers_wire(settings.timers),
         autocreation_unlocked: settings.autocreation_unlocked,
@@ -36,6 +42,11 @@ pub(crate) fn from_item(item: Item) -> Result<AccountSettings, StoreError> {
     Ok(AccountSettings {
         version: wire.version,
         default_service: ConversationServiceSid::from_bytes(wire.default_service.into_array()),
+        default_messaging_service: wire
+            .default_messaging_service
+            .map_or(MessagingServiceSid::DEFAULT, |sid| {
+                MessagingServiceSid::from_bytes(sid.into_array())
+            }),
         webhooks: webhooks(&key, wire.webhooks)?,
         timers: item::timers(wire.timers),
         autocreation_unlocked: wire.autocreation_unlocked,

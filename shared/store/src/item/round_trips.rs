@@ -542,6 +542,7 @@ fn every_setting_comes_back_as_it_was() {
         AccountSettings {
             version: 9,
             default_service: ConversationServiceSid::from_bytes([5; 16]),
+            default_messaging_service: MessagingServiceSid::from_bytes([6; 16]),
             webhooks: webhooks.clone(),
             timers: Timers {
                 inactive_s: Some(60),

@@ -246,10 +246,50 @@ fn an_event_tells_the_conversation_as_it_is_after_the_change() {
 }
 
 #[test]
+fn a_conversation_has_the_messaging_service_that_it_asks_for_else_the_default_one() {
+    let service = |n| MessagingServiceSid::from_bytes(bytes(n, 0));
+    let mut rest = Rest::new();
+    rest.account.default_messaging_service = service(1);
+    let made = |messaging_service| {
+        let wish = NewConversation {
+            messaging_service,
+            friendly_name: None,
+            unique_name: None,
+            attributes: "{}".to_owned(),
+            state: State::Active,
+            inactive_s: None,
+            closed_s: None,
+        };
+        let facts = ChangeFacts::new(settings(rest.account.clone()), None, ());
+        match conversations::create(&wish, &facts, rest.request(None)) {
+            Decision::Do(plan) => plan.outcome.1.header.messaging_service,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(made(None), service(1));
+    assert_eq!(made(Some(service(2))), service(2));
+
+    for (before, after, writes) in [(1, 2, 2), (1, 1, 0)] {
+        rest.tail.header.messaging_service = service(before);
+        let facts = rest.facts(Some(rest.metadata.clone()));
+        let edit = ConversationEdit {
+            messaging_service: Some(service(after)),
+            ..ConversationEdit::default()
+        };
+        let Decision::Do(plan) = conversations::update(&edit, &facts, rest.request(None)) else {
+            panic!("an open conversation can be changed");
+        };
+        assert_eq!(plan.writes.len(), writes);
+        let header = plan.outcome.1.header;
+        assert_eq!(header.messaging_service, service(after));
+    }
+}
+
+#[test]
 fn a_name_that_another_conversation_has_is_refused() {
     let mut facts = ChangeFacts::new(settings(account()), None, ());
     let wish = NewConversation {
-        messaging_service: MessagingServiceSid::DEFAULT,
+        messaging_service: None,
         friendly_name: None,
         unique_name: Some("taken".to_owned()),
         attributes: "{}".to_owned(),
