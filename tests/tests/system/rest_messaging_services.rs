@@ -6,6 +6,7 @@ use tests::carrier::sid;
 use tests::json::{is_sid, only, text};
 use tests::receiver::{Receiver, Reply};
 use tests::system::{ACCOUNT, ADA, BOB, OURS, PUBLIC_URL, TestSystem};
+use tests::wire::Fault;
 
 on_both_engines!(
     numbers_migrate_one_at_a_time,
@@ -15,6 +16,9 @@ on_both_engines!(
     the_numbers_of_a_deleted_service_are_free_at_once,
     a_service_that_defers_to_the_number_comes_after_it,
     a_deleted_number_leaves_its_pool,
+    of_two_pools_that_want_a_number_one_gets_it,
+    a_number_that_is_deleted_and_pooled_at_once_leaves_no_place,
+    what_is_left_of_the_pool_of_a_deleted_service_counts_as_none,
 );
 
 on_the_embedded_engine!(
@@ -216,6 +220,69 @@ async fn a_deleted_number_leaves_its_pool(system: TestSystem) {
     system.message(&sid(1), ADA, OURS, "hello").await;
     pool(&system, &service, &again).await;
     only(system.list(&path).await);
+}
+
+async fn of_two_pools_that_want_a_number_one_gets_it(system: TestSystem) {
+    let services = [service(&system, &[]).await, service(&system, &[]).await];
+    for number in 0..5 {
+        let number = system.number(&format!("+1555000300{number}"), &[]).await;
+        let number = text(&number["sid"]);
+        let form = [("PhoneNumberSid", &*number)];
+        let paths = services
+            .each_ref()
+            .map(|path| format!("{path}/PhoneNumbers"));
+        let (one, two) =
+            tokio::join!(system.post(&paths[0], &form), system.post(&paths[1], &form),);
+        let mut statuses = [one, two].map(|answer| answer.status.as_u16());
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409]);
+    }
+    let mut listed = 0;
+    for service in &services {
+        listed += system.list(&format!("{service}/PhoneNumbers")).await.len();
+    }
+    assert_eq!(listed, 5);
+}
+
+async fn a_number_that_is_deleted_and_pooled_at_once_leaves_no_place(system: TestSystem) {
+    let service = service(&system, &[]).await;
+    let path = format!("{service}/PhoneNumbers");
+    for number in 0..5 {
+        let number = system.number(&format!("+1555000300{number}"), &[]).await;
+        let number = text(&number["sid"]);
+        let resource = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers/{number}.json");
+        let form = [("PhoneNumberSid", &*number)];
+        let (deleted, pooled) = tokio::join!(system.delete(&resource), system.post(&path, &form));
+        deleted.expect(204);
+        assert!(
+            [201, 400].contains(&pooled.status.as_u16()),
+            "{}",
+            pooled.text()
+        );
+    }
+    assert!(system.list(&path).await.is_empty());
+}
+
+/// The index that lists the pool may lag behind the table, so the deletion may miss a number.
+async fn what_is_left_of_the_pool_of_a_deleted_service_counts_as_none(system: TestSystem) {
+    let application = Receiver::start(|_| Reply::new(200, "<Response/>")).await;
+    let number = system.number(OURS, &[("SmsUrl", &application.url())]).await;
+    unlock(&system).await;
+    let (one, two) = (service(&system, &[]).await, service(&system, &[]).await);
+    let number_sid = pool(&system, &one, &number).await;
+    system.wire.fail_by(|operation, body| {
+        (operation == "Query" && body.contains("LP#")).then_some(Fault::Part(0))
+    });
+    system.delete(&one).await.expect(204);
+    system.wire.heal();
+    system.message(&sid(1), ADA, OURS, "free").await;
+    assert_eq!(application.received().len(), 1);
+    pool(&system, &two, &number).await;
+    let path = format!("{two}/PhoneNumbers");
+    assert_eq!(only(system.list(&path).await)["sid"], number_sid);
+    system.message(&sid(2), ADA, OURS, "pooled").await;
+    assert_eq!(application.received().len(), 1);
+    system.conversation_of(ADA).await;
 }
 
 async fn a_pool_is_listed_to_its_end(system: TestSystem) {
