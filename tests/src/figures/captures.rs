@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures_util::future::join_all;
+use routing::ConversationServiceSid;
 use store::{Store, engine_config};
 
 use crate::carrier::sid;
@@ -136,7 +137,11 @@ impl Bare {
             self.query(format!("N#{OURS}"), 3),
             self.get("ACC#0".to_owned(), text("A".to_owned())),
         );
-        self.query(conversation.clone(), 1).await;
+        let service = format!("IS#{}#0", ConversationServiceSid::DEFAULT);
+        tokio::join!(
+            self.query(conversation.clone(), 1),
+            self.get(service, text("S".to_owned())),
+        );
         let slot = format!("L#{number:010}#E");
         let actions = [
             self.put(&self.journal, message, None),
