@@ -2,6 +2,7 @@
 //!
 //! The SDK's own retries are off: this file decides which requests may be repeated, and which result a failure means.
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -98,8 +99,13 @@ pub async fn pause_after(attempt: u32, took: Duration, deadline: Deadline) {
         .await;
 }
 
-/// The source of an error whose request got no answer.
-const NO_ANSWER: &str = "DynamoDB did not answer before the deadline";
+/// The source of an error whose request got no answer. The attempt before it may tell why: a table that throttles, say.
+#[derive(Debug, thiserror::Error)]
+#[error("DynamoDB did not answer before the deadline")]
+struct NoAnswer {
+    #[source]
+    before: Option<Box<dyn Error + Send + Sync>>,
+}
 
 fn late(operation: &'static str) -> StoreError {
     StoreError::Unavailable {
@@ -122,7 +128,7 @@ where
     if deadline.passed() {
         return Err(late(operation));
     }
-    let mut attempt = 0;
+    let (mut attempt, mut before) = (0, None);
     loop {
         attempt += 1;
         let error = match tokio::time::timeout_at(deadline.0, send()).await {
@@ -131,7 +137,7 @@ where
             Err(_) => {
                 return Err(StoreError::Unavailable {
                     operation,
-                    source: NO_ANSWER.into(),
+                    source: Box::new(NoAnswer { before }),
                 });
             }
         };
@@ -150,6 +156,7 @@ where
                 source: Box::new(error),
             });
         }
+        before = Some(error.into());
     }
 }
 
@@ -195,7 +202,7 @@ where
     if deadline.passed() {
         return Err(late(operation));
     }
-    let mut attempt = 0;
+    let (mut attempt, mut before) = (0, None);
     // Once a result was unknown, "throttled" says nothing about the attempt before it.
     let mut unknown = false;
     loop {
@@ -206,7 +213,7 @@ where
             Err(_) => {
                 return Err(StoreError::Unknown {
                     operation,
-                    source: NO_ANSWER.into(),
+                    source: Box::new(NoAnswer { before }),
                 });
             }
         };
@@ -238,5 +245,6 @@ where
                 false => StoreError::Unavailable { operation, source },
             });
         }
+        before = Some(error.into());
     }
 }
