@@ -12,6 +12,7 @@ use crate::paging::{Fitting, List, PageSizes, Paging};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
+use crate::service_configuration::{service_of, sid_of};
 
 const PAGE_SIZES: PageSizes = PageSizes {
     default: 50,
@@ -47,16 +48,11 @@ pub(crate) async fn create(request: Request) -> Result<Success, Problem> {
 }
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
-    let sid = request.service().await?;
-    let service = match sid {
+    let service = match sid_of(&request)? {
         ConversationServiceSid::DEFAULT => {
             write_default_service(request.app(), request.deadline()).await?
         }
-        _ => {
-            let store = &request.app().store;
-            let service = store.conversation_service_get(sid, request.deadline());
-            service.await?.ok_or(codes::NOT_FOUND)?
-        }
+        _ => service_of(&request).await?,
     };
     Ok(Success::Ok(service_json(&request, &service)))
 }

@@ -13,6 +13,8 @@ use service::{
     write_default_messaging_service,
 };
 
+use store::ListKind;
+
 use crate::codes;
 use crate::date;
 use crate::numbers::CallWish;
@@ -30,6 +32,7 @@ const SERVICES: &str = "/messaging/v1/Services";
 
 pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let paging = Paging::from_parameters(&request.parameters, PAGE_SIZES)?;
+    paging.request().check(ListKind::MessagingServices)?;
     write_default_messaging_service(request.app(), request.deadline()).await?;
     let store = &request.app().store;
     let page = store

@@ -1,6 +1,6 @@
 //! `/v1/Services/{ChatServiceSid}/Configuration`: the settings of a conversation service.
 
-use routing::ConversationService;
+use routing::{ConversationService, ConversationServiceSid};
 use serde_json::{Value, json};
 use service::update_conversation_service;
 
@@ -28,17 +28,22 @@ pub(crate) async fn update(request: Request) -> Result<Success, Problem> {
         reachability_enabled: reachability.unwrap_or(service.reachability_enabled),
         ..service
     };
-    let sid = request.service().await?;
+    let sid = sid_of(&request)?;
     let service = update_conversation_service(request.app(), sid, edit, request.deadline()).await?;
     Ok(Success::Ok(configuration_json(&request, &service)))
 }
 
 /// The service that the path names.
 pub(crate) async fn service_of(request: &Request) -> Result<ConversationService, Problem> {
-    let sid = request.asked.service.ok_or(codes::NOT_FOUND)?;
+    let sid = sid_of(request)?;
     let store = &request.app().store;
     let service = store.conversation_service_get(sid, request.deadline());
     service.await?.ok_or(codes::NOT_FOUND)
+}
+
+/// The SID in the path. The service may not exist.
+pub(crate) fn sid_of(request: &Request) -> Result<ConversationServiceSid, Problem> {
+    request.asked.service.ok_or(codes::NOT_FOUND)
 }
 
 fn configuration_json(request: &Request, service: &ConversationService) -> Value {

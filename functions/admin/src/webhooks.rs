@@ -14,7 +14,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Success;
-use crate::service_configuration::service_of;
+use crate::service_configuration::{service_of, sid_of};
 
 pub(crate) async fn fetch(request: Request) -> Result<Success, Problem> {
     let settings = request.app().store.account_get(request.deadline()).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn update_of_service(request: Request) -> Result<Success, Probl
         webhooks: wish.merge(service.webhooks),
         ..service
     };
-    let sid = request.service().await?;
+    let sid = sid_of(&request)?;
     let service = update_conversation_service(request.app(), sid, edit, request.deadline()).await?;
     Ok(Success::Ok(service_json(&request, &service)))
 }

@@ -29,24 +29,8 @@ pub async fn update_conversation_service(
     edit: impl Fn(ConversationService) -> ConversationService,
     deadline: Deadline,
 ) -> Result<ConversationService, ChangeError> {
-    replace(
-        || async move { app.store.conversation_service_get(sid, deadline).await },
-        |before: ConversationService| {
-            let edited = edit(before.clone());
-            let now = app.clock.now();
-            Ok((edited != before)
-                .then_some(ConversationService {
-                    version: before.version + 1,
-                    date_created: created(&before, now),
-                    date_updated: now,
-                    ..edited
-                })
-                .ok_or(before))
-        },
-        |after| async move { app.store.conversation_service_put(&after, deadline).await },
-        deadline,
-    )
-    .await
+    let changes = |before: &ConversationService| edit(before.clone()) != *before;
+    replace_service(app, sid, changes, &edit, deadline).await
 }
 
 /// The account's first service. Writes it if no request has written it yet, so that it has a date and stands in the list.
@@ -54,33 +38,39 @@ pub async fn write_default_service(
     app: &App,
     deadline: Deadline,
 ) -> Result<ConversationService, ChangeError> {
+    let sid = ConversationServiceSid::DEFAULT;
+    let unwritten = |before: &ConversationService| before.version == 0;
+    replace_service(app, sid, unwritten, |same| same, deadline).await
+}
+
+async fn replace_service(
+    app: &App,
+    sid: ConversationServiceSid,
+    changes: impl Fn(&ConversationService) -> bool,
+    edit: impl Fn(ConversationService) -> ConversationService,
+    deadline: Deadline,
+) -> Result<ConversationService, ChangeError> {
     replace(
-        || async move {
-            let sid = ConversationServiceSid::DEFAULT;
-            app.store.conversation_service_get(sid, deadline).await
-        },
-        |service: ConversationService| {
-            let now = app.clock.now();
-            Ok(match service.version {
-                0 => Ok(ConversationService {
-                    version: 1,
-                    date_created: now,
-                    date_updated: now,
-                    ..service
-                }),
-                _ => Err(service),
-            })
+        || async move { app.store.conversation_service_get(sid, deadline).await },
+        |before: ConversationService| {
+            if !changes(&before) {
+                return Ok(Err(before));
+            }
+            let (version, now) = (before.version + 1, app.clock.now());
+            // The account's first service counts from the first request that writes it.
+            let date_created = match before.version {
+                0 => now,
+                _ => before.date_created,
+            };
+            Ok(Ok(ConversationService {
+                version,
+                date_created,
+                date_updated: now,
+                ..edit(before)
+            }))
         },
         |after| async move { app.store.conversation_service_put(&after, deadline).await },
         deadline,
     )
     .await
-}
-
-/// When the service was made. The account's first service counts from the first request that writes it.
-fn created(service: &ConversationService, now: jiff::Timestamp) -> jiff::Timestamp {
-    match service.version {
-        0 => now,
-        _ => service.date_created,
-    }
 }

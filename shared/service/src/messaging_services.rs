@@ -11,7 +11,7 @@ use routing::{
 use store::{Deadline, PageRequest, RecordError, StoreError};
 
 use crate::change::ChangeError;
-use crate::replace_settings::{ATTEMPTS_MAX, made, must_repeat, replace};
+use crate::replace_settings::{ATTEMPTS_MAX, made, must_repeat, remove, replace};
 use crate::{App, ErrorChain};
 
 pub async fn create_messaging_service(
@@ -63,20 +63,19 @@ pub async fn delete_messaging_service(
     sid: MessagingServiceSid,
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let service = app.store.messaging_service_get(sid, deadline).await?;
-        let service = service.ok_or(Refusal::NotFound)?;
-        let deleted = app.store.messaging_service_delete(&service, deadline).await;
-        if !must_repeat(deleted, attempt, deadline).await? {
-            // Not required for correctness: what is left of the pool counts as none.
-            if let Err(error) = empty_pool(app, sid, deadline).await {
-                let error = ErrorChain(&error);
-                tracing::warn!(service_sid = %sid, %error, "the pool of service {sid} keeps some items");
-            }
-            return Ok(());
-        }
+    remove(
+        || async move { app.store.messaging_service_get(sid, deadline).await },
+        |_| true,
+        |service| async move { app.store.messaging_service_delete(&service, deadline).await },
+        deadline,
+    )
+    .await?;
+    // Not required for correctness: what is left of the pool counts as none.
+    if let Err(error) = empty_pool(app, sid, deadline).await {
+        let error = ErrorChain(&error);
+        tracing::warn!(service_sid = %sid, %error, "the pool of service {sid} keeps some items");
     }
-    Err(ChangeError::Contended)
+    Ok(())
 }
 
 /// Puts a number of ours into the service's pool, at once. `false`: it was there already.
@@ -137,17 +136,14 @@ pub async fn remove_pool_number(
     number: NumberSid,
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
-    let address = number.address().ok_or(Refusal::NotFound)?;
-    for attempt in 1..=ATTEMPTS_MAX {
-        let place = app.store.receiver_get(&address, deadline).await?.pool;
-        let place = place.filter(|place| place.service == service && place.number == number);
-        let place = place.ok_or(Refusal::NotFound)?;
-        let deleted = app.store.pool_number_delete(&place, deadline).await;
-        if !must_repeat(deleted, attempt, deadline).await? {
-            return Ok(());
-        }
-    }
-    Err(ChangeError::Contended)
+    let address = &number.address().ok_or(Refusal::NotFound)?;
+    remove(
+        || async move { Ok(app.store.receiver_get(address, deadline).await?.pool) },
+        |place| place.service == service && place.number == number,
+        |place| async move { app.store.pool_number_delete(&place, deadline).await },
+        deadline,
+    )
+    .await
 }
 
 /// Adds a name that the service may send as.
@@ -176,15 +172,13 @@ pub async fn remove_alpha_sender(
     sid: AlphaSenderSid,
     deadline: Deadline,
 ) -> Result<(), ChangeError> {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let sender = app.store.alpha_sender_get(service, sid, deadline).await?;
-        let sender = sender.ok_or(Refusal::NotFound)?;
-        let deleted = app.store.alpha_sender_delete(&sender, deadline).await;
-        if !must_repeat(deleted, attempt, deadline).await? {
-            return Ok(());
-        }
-    }
-    Err(ChangeError::Contended)
+    remove(
+        || async move { app.store.alpha_sender_get(service, sid, deadline).await },
+        |_| true,
+        |sender| async move { app.store.alpha_sender_delete(&sender, deadline).await },
+        deadline,
+    )
+    .await
 }
 
 async fn replace_service(

@@ -219,7 +219,7 @@ where
 }
 
 /// Reads a record and deletes it, until no other request has changed it in between.
-async fn remove<T, R, W>(
+pub(crate) async fn remove<T, R, W>(
     read: impl Fn() -> R,
     select: impl Fn(&T) -> bool,
     delete: impl Fn(T) -> W,
