@@ -2,7 +2,7 @@
 //!
 //! A conversation past its closing time holds nothing, though its timer has not fired yet.
 
-use routing::{Address, Key, State};
+use routing::{Address, Key};
 use serde_json::{Value, json};
 use store::{BindingFilter, BindingView};
 
@@ -43,8 +43,7 @@ pub(crate) async fn list(request: Request) -> Result<Success, Problem> {
     let now = request.app().clock.now();
     let json_of = |view: &BindingView| {
         let header = &view.tail.as_ref()?.header;
-        let holds = header.state != State::Closed && !header.expired(now);
-        let holds = holds && header.holds(&Key::Pair(view.pair.clone())).is_some();
+        let holds = header.holds(&Key::Pair(view.pair.clone())).is_some() && !header.expired(now);
         holds.then(|| binding_json(&request, view))
     };
     let filters = [(ADDRESS, address), (PROXY, proxy)];

@@ -28,10 +28,8 @@ impl Store {
         settings: &AccountSettings,
         deadline: Deadline,
     ) -> Result<(), RecordError> {
-        let mut puts = Vec::with_capacity(SETTINGS_COPIES.into());
-        for copy in 0..SETTINGS_COPIES {
-            puts.push(self.replacing(item::account::to_item(settings, copy)?, settings.version)?);
-        }
+        let item_of = |copy| item::account::to_item(settings, copy);
+        let puts = self.replacing_copies(item_of, settings.version)?;
         self.record_write("write the account's settings", puts, deadline)
             .await
     }

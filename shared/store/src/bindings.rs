@@ -9,9 +9,9 @@ use routing::{Address, Binding, Key, Pair, Tail};
 use crate::Store;
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
-use crate::item::{self, Item};
+use crate::item;
 use crate::key::{self, SHARDS};
-use crate::page::{ListKind, Page, PageRequest, key_of};
+use crate::page::{ListKind, Page, PageRequest};
 use crate::table::{GSI2, PARTITION_KEY, SORT_KEY};
 
 /// The bindings that a list shows.
@@ -112,7 +112,11 @@ impl Store {
         };
         let found = attempt::read("read the bindings of an address", deadline, send).await?;
         let more = found.last_evaluated_key.is_some();
-        let rows = found.items.unwrap_or_default().into_iter().map(row);
+        let rows = found
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(item::binding::of_pair);
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
@@ -134,15 +138,7 @@ impl Store {
         found.truncate(limit);
         let keys = found.into_iter().map(|row| row.item).collect();
         let items = self.batch_get(keys, deadline).await?;
-        let rows = items.into_iter().map(row);
+        let rows = items.into_iter().map(item::binding::of_pair);
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
-}
-
-fn row(item: Item) -> Result<(Pair, Binding), StoreError> {
-    let key = key_of(&item).ok_or_else(|| StoreError::Corrupt {
-        key: "a binding".to_owned(),
-        reason: "no key".to_owned(),
-    })?;
-    Ok((item::binding::pair(&key)?, item::binding::from_item(item)?))
 }

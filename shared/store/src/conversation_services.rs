@@ -1,32 +1,16 @@
-//! Conversation services, and the settings that a decision depends on.
+//! Conversation services.
 
-use futures_util::future::try_join_all;
-use routing::{ConversationService, ConversationServiceSid, Settings};
+use routing::{ConversationService, ConversationServiceSid};
 
 use crate::account::any_copy;
 use crate::attempt::Deadline;
 use crate::error::StoreError;
-use crate::key::SETTINGS_COPIES;
 use crate::page::{ListKind, Page, PageRequest};
 use crate::record::RecordError;
 use crate::table::GSI1;
 use crate::{Store, item, key};
 
 impl Store {
-    /// The account's settings and these services, read strongly side by side.
-    pub async fn settings_get(
-        &self,
-        services: &[ConversationServiceSid],
-        deadline: Deadline,
-    ) -> Result<Settings, StoreError> {
-        let read = services.iter().map(|sid| async move {
-            let service = self.conversation_service_get(*sid, deadline).await?;
-            Ok::<_, StoreError>((*sid, service))
-        });
-        let (account, services) = tokio::try_join!(self.account_get(deadline), try_join_all(read))?;
-        Ok(Settings::new(account, services))
-    }
-
     /// `None`: there is no such service. The account's first service is there before any request has written it.
     pub async fn conversation_service_get(
         &self,
@@ -49,11 +33,8 @@ impl Store {
         service: &ConversationService,
         deadline: Deadline,
     ) -> Result<(), RecordError> {
-        let mut puts = Vec::with_capacity(SETTINGS_COPIES.into());
-        for copy in 0..SETTINGS_COPIES {
-            let item = item::conversation_service::to_item(service, copy)?;
-            puts.push(self.replacing(item, service.version)?);
-        }
+        let item_of = |copy| item::conversation_service::to_item(service, copy);
+        let puts = self.replacing_copies(item_of, service.version)?;
         self.record_write("write a conversation service", puts, deadline)
             .await
     }

@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// Reads the tail of the holder's log again, and the settings with it, which may have changed since the facts were
-    /// gathered: one round of calls, three read units.
+    /// gathered: one round of calls.
     pub async fn gather_tail_and_settings(
         &self,
         facts: &mut Facts,

@@ -92,6 +92,7 @@ mod participants;
 mod purge;
 mod receiver;
 mod record;
+mod settings;
 mod sweep;
 pub mod table;
 

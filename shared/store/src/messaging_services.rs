@@ -1,10 +1,7 @@
 //! Messaging services and their sender pools.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
-use routing::{
-    AlphaSender, AlphaSenderSid, MessagingService, MessagingServiceSid, PoolNumber, Services,
-    Settings,
-};
+use routing::{AlphaSender, AlphaSenderSid, MessagingService, MessagingServiceSid, PoolNumber};
 
 use crate::account::any_copy;
 use crate::attempt::Deadline;
@@ -16,41 +13,6 @@ use crate::table::GSI1;
 use crate::{Store, item, key};
 
 impl Store {
-    /// Reads services into the settings, strongly and side by side.
-    pub async fn services_get(
-        &self,
-        settings: &mut Settings,
-        services: Services,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let conversation = async {
-            match services.conversation {
-                Some(sid) => {
-                    let found = self.conversation_service_get(sid, deadline).await?;
-                    Ok::<_, StoreError>(Some((sid, found)))
-                }
-                None => Ok(None),
-            }
-        };
-        let messaging = async {
-            match services.messaging {
-                Some(sid) => Ok(Some((
-                    sid,
-                    self.messaging_service_get(sid, deadline).await?,
-                ))),
-                None => Ok(None),
-            }
-        };
-        let (conversation, messaging) = tokio::try_join!(conversation, messaging)?;
-        if let Some((sid, found)) = conversation {
-            settings.insert(sid, found);
-        }
-        if let Some((sid, found)) = messaging {
-            settings.insert_messaging(sid, found);
-        }
-        Ok(())
-    }
-
     /// `None`: there is no such service. The account's first service is there before any request has written it.
     pub async fn messaging_service_get(
         &self,
@@ -72,11 +34,8 @@ impl Store {
         service: &MessagingService,
         deadline: Deadline,
     ) -> Result<(), RecordError> {
-        let mut puts = Vec::with_capacity(SETTINGS_COPIES.into());
-        for copy in 0..SETTINGS_COPIES {
-            let item = item::messaging_service::to_item(service, copy)?;
-            puts.push(self.replacing(item, service.version)?);
-        }
+        let item_of = |copy| item::messaging_service::to_item(service, copy);
+        let puts = self.replacing_copies(item_of, service.version)?;
         self.record_write("write a messaging service", puts, deadline)
             .await
     }

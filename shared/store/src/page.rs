@@ -144,7 +144,7 @@ impl IndexRow {
     }
 }
 
-pub(crate) fn key_of(item: &Item) -> Option<Key> {
+fn key_of(item: &Item) -> Option<Key> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     Some(Key {
         pk: text(PARTITION_KEY)?,

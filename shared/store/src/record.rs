@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{Delete, Put, ReturnConsumedCapacity, TransactWrite
 use crate::attempt::{self, Deadline};
 use crate::error::StoreError;
 use crate::item::{self, Item};
+use crate::key::SETTINGS_COPIES;
 use crate::table::{PARTITION_KEY, SORT_KEY};
 use crate::{Store, key};
 
@@ -67,6 +68,17 @@ impl Store {
         };
         let put = put.set_item(Some(item)).build().map_err(unbuilt)?;
         Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// The puts of all equal copies of a record. `item_of` makes the item of a copy.
+    pub(crate) fn replacing_copies(
+        &self,
+        item_of: impl Fn(u8) -> Result<Item, StoreError>,
+        new_version: u64,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        (0..SETTINGS_COPIES)
+            .map(|copy| self.replacing(item_of(copy)?, new_version))
+            .collect()
     }
 
     /// The delete of the record in the version that was seen.

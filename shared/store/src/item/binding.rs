@@ -35,19 +35,25 @@ pub(crate) fn to_item(held: &routing::Key, binding: &Binding) -> Result<Item, St
     })
 }
 
-/// The pair of a binding.
-pub(crate) fn pair(key: &Key) -> Result<Pair, StoreError> {
+/// The binding of a pair, and the pair.
+pub(crate) fn of_pair(item: Item) -> Result<(Pair, Binding), StoreError> {
+    let (key, wire): (Key, BindingWire) = item::parse(item)?;
     let address = key::parse_bindings(&key.pk);
-    let address = address.ok_or_else(|| item::corrupt(key, "no pair"))?;
-    item::pair(key, address, &key.sk)
+    let address = address.ok_or_else(|| item::corrupt(&key, "no pair"))?;
+    let pair = item::pair(&key, address, &key.sk)?;
+    Ok((pair, binding(&key, wire)?))
 }
 
 pub(crate) fn from_item(item: Item) -> Result<Binding, StoreError> {
     let (key, wire): (Key, BindingWire) = item::parse(item)?;
+    binding(&key, wire)
+}
+
+fn binding(key: &Key, wire: BindingWire) -> Result<Binding, StoreError> {
     Ok(Binding {
         conversation: ConversationSid::from_bytes(wire.conversation.into_array()),
         participant: ParticipantSid::from_bytes(wire.participant.into_array()),
         service: ConversationServiceSid::from_bytes(wire.service.into_array()),
-        since: item::time(&key, wire.since_ms)?,
+        since: item::time(key, wire.since_ms)?,
     })
 }
